@@ -1,0 +1,37 @@
+PYTHON ?= python3
+BIN := .venv/bin
+OUTPUT ?= build/quickstart
+
+.PHONY: help quickstart test style quality clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+# d2l's own code is what the tests compare with; of what it would install, they need none.
+.venv/installed-tests: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --no-deps d2l==1.0.3
+	@touch $@
+
+quickstart: .venv/installed  ## set up, then convert, fine-tune, evaluate and predict on the built-in sample
+	$(BIN)/hf-nli quickstart --output_dir $(OUTPUT)
+
+test: .venv/installed-tests  ## set up, then run all tests
+	$(BIN)/pytest
+
+style: .venv/installed-tests  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+quality: .venv/installed-tests  ## check style without changing anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove what make made
+	rm -rf .venv build
