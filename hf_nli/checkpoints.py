@@ -1,0 +1,265 @@
+"""What a d2l checkpoint is on disk, and how to read one: named float32 tensors and the token list."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pooch
+import torch
+from huggingface_hub import constants
+from torch import Tensor
+
+from hf_nli.errors import InputError
+
+DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
+PARAMETERS, VOCABULARY = "pretrained.params", "vocab.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint that d2l publishes (d2l section "Natural Language Inference: Fine-Tuning BERT")."""
+
+    file: str
+    sha1: str
+    num_heads: int
+
+
+PUBLISHED = {
+    "bert.small": Published("bert.small.torch.zip", "c72329e68a732bef0452e4b96a1c341c8910f81f", num_heads=4),
+    "bert.base": Published("bert.base.torch.zip", "225d66f04cae318b841a13d32af3acc165f253ac", num_heads=12),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """d2l's names for the shape of its `BERTModel`."""
+
+    num_hiddens: int
+    ffn_num_hiddens: int
+    num_heads: int
+    num_blks: int
+    max_len: int
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A d2l BERT: float32 tensors by d2l's names (those that carry over), tokens by id, and where they came from."""
+
+    tensors: Mapping[str, Tensor]
+    tokens: list[str]
+    sizes: Sizes
+    not_carried_over: list[str]
+    source: str
+    sha1: str
+    framework: str = "pytorch"
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id of `<pad>`; of duplicates the last one, as in d2l's `Vocab`."""
+        return {token: index for index, token in enumerate(self.tokens)}["<pad>"]
+
+
+def read_checkpoint(source: str, num_heads: int | None = None, vocab: str | Path | None = None) -> Checkpoint:
+    """Reads a d2l checkpoint, accounting for every one of its keys.
+
+    Args:
+        source: `bert.small` or `bert.base` (downloaded and cached), a folder or a zip file with pretrained.params and
+            vocab.json, or a .params file. A `BERTClassifier` state dict is read with its head.
+        num_heads: Attention heads, which the tensors don't tell. Known for the published names.
+        vocab: The vocabulary file, if it isn't the vocab.json beside the parameters.
+
+    Returns:
+        The checkpoint. Tensors of its pretraining heads (`mlm.*`, `nsp.*`) are named but not kept.
+
+    Raises:
+        InputError: If a file is missing, damaged or not a d2l checkpoint, if a key is unknown, missing or of the wrong
+            shape, or if the number of heads is not known.
+    """
+    published = PUBLISHED.get(source)
+    if published:
+        if num_heads not in (None, published.num_heads):
+            raise InputError(f"{source} has {published.num_heads} heads, not {num_heads}: leave out --num_heads")
+        num_heads = published.num_heads
+    if num_heads is None:
+        raise InputError(f"{source}: the number of attention heads can't be read off the weights; give --num_heads N")
+    path = _download(published) if published else Path(source)
+    parameters, vocabulary = _locate(path, Path(vocab) if vocab else None)
+    tensors = _load_tensors(parameters, source)
+    tokens = _load_tokens(vocabulary)
+    sizes = _sizes(tensors, num_heads, source)
+    carried_over = _check_keys(tensors, sizes, source)
+    if len(tokens) != sizes.vocab_size:
+        raise InputError(f"{source}: {len(tokens)} tokens in the vocabulary, {sizes.vocab_size} rows of embeddings")
+    return Checkpoint(
+        tensors={name: tensors[name] for name in carried_over},
+        tokens=tokens,
+        sizes=sizes,
+        not_carried_over=sorted(set(tensors) - set(carried_over)),
+        source=source,
+        sha1=pooch.file_hash(str(path if path.is_file() else parameters), alg="sha1"),
+    )
+
+
+def _download(published: Published) -> Path:
+    url = DATA_URL + published.file
+    folder = Path(constants.HF_HOME) / "hf_nli"
+    try:
+        file = pooch.retrieve(url, f"sha1:{published.sha1}", published.file, folder, progressbar=True)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"could not download {url} ({reason}); get the file another way and give --source FILE "
+            f"--num_heads {published.num_heads}"
+        ) from error
+    return Path(file)
+
+
+def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:
+    """Finds the parameters and the vocabulary in a folder, a zip file, or as a file with its vocabulary beside it."""
+    if path.is_dir():
+        parameters, beside = path / PARAMETERS, path / VOCABULARY
+    elif path.is_file():
+        parameters, beside = _in_zip(path) or (path, path.parent / VOCABULARY)
+    else:
+        names = ", ".join(PUBLISHED)
+        raise InputError(f"{path}: no such file or folder, nor a published name ({names})")
+    vocabulary = vocab or beside
+    for file in (parameters, vocabulary):
+        if not file.is_file():
+            raise InputError(
+                f"{file}: no such file; a checkpoint is a {PARAMETERS} and a {VOCABULARY} (or --vocab FILE)"
+            )
+    return parameters, vocabulary
+
+
+def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
+    """The two files in a zip as d2l publishes it; None for a .params file, which is a zip with other content."""
+    if not zipfile.is_zipfile(path):
+        return None
+    archive = zipfile.ZipFile(path)
+    folders = [
+        str(PurePosixPath(name).parent) for name in archive.namelist() if PurePosixPath(name).name == PARAMETERS
+    ]
+    if not folders:
+        return None
+    if len(folders) > 1:
+        raise InputError(f"{path}: {len(folders)} files named {PARAMETERS} in this zip; unpack it and name one folder")
+    root = "" if folders[0] == "." else folders[0] + "/"
+    return zipfile.Path(archive, root + PARAMETERS), zipfile.Path(archive, root + VOCABULARY)
+
+
+def _load_tensors(parameters: Path | zipfile.Path, source: str) -> dict[str, Tensor]:
+    try:
+        if isinstance(parameters, Path):
+            # Mapped, not read: the pretraining heads, half of bert.base, then never use memory.
+            state = torch.load(
+                parameters, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(parameters) or None
+            )
+        else:
+            state = torch.load(io.BytesIO(parameters.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can make the unpickler raise anything
+        raise InputError(f"{source}: {parameters.name} is damaged or not a PyTorch state dict of tensors") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{source}: {parameters.name} is not a state dict (names to tensors)")
+    tensors = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    if len(tensors) != len(state):
+        raise InputError(f"{source}: {parameters.name} holds names both with and without the prefix 'module.'")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise InputError(f"{source}: {name} is of type {tensor.dtype}, not floating point")
+    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
+
+
+def _load_tokens(vocabulary: Path | zipfile.Path) -> list[str]:
+    try:
+        tokens = json.loads(vocabulary.read_text(encoding="utf-8"))
+    except Exception as error:  # in a zip, damage shows in many ways
+        raise InputError(f"{vocabulary}: not a readable JSON file") from error
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise InputError(f"{vocabulary}: expected a JSON list of strings, as d2l writes it")
+    return tokens
+
+
+def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
+    def shape(name: str, dimensions: int) -> torch.Size:
+        if name not in tensors:
+            raise InputError(f"{source}: {name} is missing; this is not a d2l BERT")
+        if tensors[name].dim() != dimensions:
+            raise InputError(
+                f"{source}: {name} has shape {tuple(tensors[name].shape)}; expected {dimensions} dimensions"
+            )
+        return tensors[name].shape
+
+    vocab_size, num_hiddens = shape("encoder.token_embedding.weight", 2)
+    if num_heads < 1 or num_hiddens % num_heads:
+        raise InputError(f"{source}: a width of {num_hiddens} can't be divided among {num_heads} heads (--num_heads)")
+    return Sizes(
+        num_hiddens=num_hiddens,
+        ffn_num_hiddens=shape("encoder.blks.0.ffn.dense1.weight", 2)[0],
+        num_heads=num_heads,
+        num_blks=len({match[1] for name in tensors if (match := re.match(r"encoder\.blks\.(\d+)\.", name))}),
+        max_len=shape("encoder.pos_embedding", 3)[1],
+        vocab_size=vocab_size,
+    )
+
+
+def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> list[str]:
+    """The strict two-way check: every key is known and of the right shape, and none is missing."""
+    expected = _encoder_shapes(sizes)
+    hiddens, vocab = sizes.num_hiddens, sizes.vocab_size
+    heads = {
+        "output": {"output.weight": (3, hiddens), "output.bias": (3,)},
+        "nsp": {"nsp.output.weight": (2, hiddens), "nsp.output.bias": (2,)},
+        "mlm": {
+            "mlm.mlp.0.weight": (hiddens, hiddens),
+            "mlm.mlp.0.bias": (hiddens,),
+            "mlm.mlp.2.weight": (hiddens,),
+            "mlm.mlp.2.bias": (hiddens,),
+            "mlm.mlp.3.weight": (vocab, hiddens),
+            "mlm.mlp.3.bias": (vocab,),
+        },
+    }
+    for head, shapes in heads.items():  # each may be absent, but not in part
+        if any(name.startswith(head + ".") for name in tensors):
+            expected |= shapes
+    for problem, names in (
+        ("unknown", tensors.keys() - expected.keys()),
+        ("missing", expected.keys() - tensors.keys()),
+    ):
+        if names:
+            raise InputError(f"{source}: {problem} keys for a d2l BERT: {', '.join(sorted(names))}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise InputError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
+    carried_over = [name for name in expected if not name.startswith(("mlm.", "nsp."))]
+    for name in carried_over:
+        if not tensors[name].isfinite().all():
+            raise InputError(f"{source}: {name} holds values that are not finite")
+    return carried_over
+
+
+def _encoder_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    hiddens, units = sizes.num_hiddens, sizes.ffn_num_hiddens
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.token_embedding.weight": (sizes.vocab_size, hiddens),
+        "encoder.segment_embedding.weight": (2, hiddens),
+        "encoder.pos_embedding": (1, sizes.max_len, hiddens),
+        "hidden.0.weight": (hiddens, hiddens),
+        "hidden.0.bias": (hiddens,),
+    }
+    linear = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
+    linear |= {"ffn.dense1": (units, hiddens), "ffn.dense2": (hiddens, units)}
+    for block in range(sizes.num_blks):
+        prefix = f"encoder.blks.{block}."
+        for name, shape in linear.items():
+            shapes |= {f"{prefix}{name}.weight": shape, f"{prefix}{name}.bias": shape[:1]}
+        for name in ("addnorm1.ln", "addnorm2.ln"):
+            shapes |= {f"{prefix}{name}.weight": (hiddens,), f"{prefix}{name}.bias": (hiddens,)}
+    return shapes

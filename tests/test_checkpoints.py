@@ -1,0 +1,253 @@
+"""Reading d2l checkpoints: every source, and every way one can be wrong."""
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import pickle
+import shutil
+import threading
+import zipfile
+
+import pytest
+import torch
+from conftest import SPECIAL_TOKENS, d2l_model, write_checkpoint
+
+from hf_nli import checkpoints
+from hf_nli.checkpoints import Published, read_checkpoint
+from hf_nli.errors import InputError
+
+SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 2, "max_len": 12}
+
+
+@pytest.fixture(scope="module")
+def state(d2l):
+    return d2l_model(d2l, **SIZES).state_dict()
+
+
+@pytest.fixture
+def folder(state, tmp_path):
+    return write_checkpoint(tmp_path / "checkpoint", state)
+
+
+@pytest.fixture
+def archive(folder, tmp_path):
+    """A zip as d2l publishes it: one folder with the two files."""
+    with zipfile.ZipFile(tmp_path / "bert.tiny.torch.zip", "w") as file:
+        for name in ("pretrained.params", "vocab.json"):
+            file.write(folder / name, f"bert.tiny.torch/{name}")
+    return tmp_path / "bert.tiny.torch.zip"
+
+
+def sha1(path):
+    return hashlib.sha1(path.read_bytes()).hexdigest()
+
+
+def test_folder_file_and_zip_give_the_same(folder, archive, state):
+    parameters = folder / "pretrained.params"
+    for source, file in ((folder, parameters), (parameters, parameters), (archive, archive)):
+        checkpoint = read_checkpoint(str(source), num_heads=2)
+        assert vars(checkpoint.sizes) == SIZES
+        assert checkpoint.sha1 == sha1(file)
+        assert checkpoint.tokens[:5] == SPECIAL_TOKENS
+        for name, tensor in checkpoint.tensors.items():
+            assert torch.equal(tensor, state[name]), name
+
+
+def test_every_key_is_accounted_for(folder, state):
+    checkpoint = read_checkpoint(str(folder), num_heads=2)
+    assert set(checkpoint.tensors) | set(checkpoint.not_carried_over) == set(state)
+    assert checkpoint.not_carried_over == sorted(name for name in state if name.startswith(("mlm.", "nsp.")))
+
+
+def test_prefix_of_data_parallel(state, tmp_path):
+    folder = write_checkpoint(tmp_path / "plain", state)
+    parallel = tmp_path / "parallel"
+    shutil.copytree(folder, parallel)
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, parallel / "pretrained.params")
+    assert read_checkpoint(str(parallel), num_heads=2).tensors.keys() == read_checkpoint(str(folder), 2).tensors.keys()
+
+
+def test_file_of_the_time_before_zip(state, folder):
+    """PyTorch wrote plain pickles before 1.6."""
+    torch.save(state, folder / "pretrained.params", _use_new_zipfile_serialization=False)
+    assert read_checkpoint(str(folder), num_heads=2).sizes.num_hiddens == 16
+
+
+def test_half_precision_is_read_as_float32(state, folder):
+    torch.save({name: tensor.half() for name, tensor in state.items()}, folder / "pretrained.params")
+    tensors = read_checkpoint(str(folder), num_heads=2).tensors
+    assert all(tensor.dtype == torch.float32 for tensor in tensors.values())
+
+
+def test_vocabulary_elsewhere(folder, tmp_path):
+    (folder / "vocab.json").rename(tmp_path / "words.json")
+    assert read_checkpoint(str(folder), 2, tmp_path / "words.json").tokens[:5] == SPECIAL_TOKENS
+    with pytest.raises(InputError, match="vocab.json: no such file"):
+        read_checkpoint(str(folder), 2)
+
+
+def test_heads_are_never_guessed(folder):
+    with pytest.raises(InputError, match="--num_heads"):
+        read_checkpoint(str(folder))
+    with pytest.raises(InputError, match="16 can't be divided among 3 heads"):
+        read_checkpoint(str(folder), num_heads=3)
+    with pytest.raises(InputError, match="bert.base has 12 heads, not 4"):
+        read_checkpoint("bert.base", num_heads=4)
+
+
+def with_changed(state, folder, change):
+    changed = dict(state)
+    change(changed)
+    torch.save(changed, folder / "pretrained.params")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.update(extra=torch.zeros(1)), "unknown keys .*: extra"),
+        (lambda s: s.pop("hidden.0.bias"), "missing keys .*: hidden.0.bias"),
+        (lambda s: s.pop("mlm.mlp.2.bias"), "missing keys .*: mlm.mlp.2.bias"),
+        (lambda s: s.pop("encoder.blks.1.ffn.dense2.bias"), "missing keys .*: encoder.blks.1.ffn.dense2.bias"),
+        (lambda s: s.update({"encoder.blks.0.addnorm1.ln.weight": torch.ones(15)}), r"has shape \(15,\), expected"),
+        (lambda s: s.update({"encoder.pos_embedding": torch.ones(12, 16)}), "pos_embedding has shape"),
+        (lambda s: s.pop("encoder.token_embedding.weight"), "encoder.token_embedding.weight is missing"),
+        (lambda s: s.update({"hidden.0.bias": torch.full((16,), float("nan"))}), "hidden.0.bias holds values"),
+        (lambda s: s.update({"hidden.0.bias": torch.ones(16, dtype=torch.long)}), "hidden.0.bias is of type"),
+        (lambda s: s.update({"module.hidden.0.bias": torch.ones(16)}), "with and without the prefix"),
+        (lambda s: s.update(note="text"), "not a state dict"),
+    ],
+)
+def test_wrong_state_dicts(change, message, state, folder):
+    with_changed(state, folder, change)
+    with pytest.raises(InputError, match=message) as error:
+        read_checkpoint(str(folder), num_heads=2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 truncated", b"\x80\x02}q\x00."])
+def test_damaged_parameters(content, folder):
+    (folder / "pretrained.params").write_bytes(content)
+    with pytest.raises(InputError, match="damaged or not|missing"):
+        read_checkpoint(str(folder), num_heads=2)
+
+
+def test_truncated_parameters(folder):
+    parameters = folder / "pretrained.params"
+    parameters.write_bytes(parameters.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="damaged"):
+        read_checkpoint(str(folder), num_heads=2)
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+def test_pickled_code_is_not_run(folder, tmp_path):
+    trace = tmp_path / "was_here"
+    parameters = folder / "pretrained.params"
+    for write in (
+        lambda: torch.save({"a": Hostile(trace)}, parameters),
+        lambda: torch.save({"a": Hostile(trace)}, parameters, _use_new_zipfile_serialization=False),
+        lambda: parameters.write_bytes(pickle.dumps(Hostile(trace), protocol=2)),
+    ):
+        write()
+        with pytest.raises(InputError, match="damaged or not a PyTorch state dict"):
+            read_checkpoint(str(folder), num_heads=2)
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Hostile(trace)))
+    assert trace.exists()  # so the test could have seen it
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[1, 2]", '["a"]'])
+def test_wrong_vocabularies(content, folder):
+    (folder / "vocab.json").write_text(content)
+    with pytest.raises(InputError, match="vocab"):
+        read_checkpoint(str(folder), num_heads=2)
+
+
+def test_no_such_source(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder, nor a published name"):
+        read_checkpoint(str(tmp_path / "nowhere"), num_heads=2)
+    with pytest.raises(InputError, match="pretrained.params: no such file"):
+        read_checkpoint(str(tmp_path), num_heads=2)
+
+
+def test_zip_with_two_checkpoints(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
+        for root in "ab":
+            file.write(folder / "pretrained.params", f"{root}/pretrained.params")
+    with pytest.raises(InputError, match="2 files named pretrained.params"):
+        read_checkpoint(str(tmp_path / "two.zip"), num_heads=2)
+
+
+@pytest.fixture
+def server(archive, monkeypatch, tmp_path):
+    """A real server on loopback in the place of d2l's, publishing the zip; counts the requests."""
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(archive.parent))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(checkpoints, "DATA_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(checkpoints.constants, "HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setitem(checkpoints.PUBLISHED, "bert.tiny", Published(archive.name, sha1(archive), num_heads=2))
+    yield requests
+    server.shutdown()
+    server.server_close()
+
+
+def test_published_name_is_downloaded_once(server, state):
+    for _ in range(2):
+        checkpoint = read_checkpoint("bert.tiny")
+        assert checkpoint.sizes.num_heads == 2
+        assert torch.equal(checkpoint.tensors["hidden.0.bias"], state["hidden.0.bias"])
+    assert server == ["/bert.tiny.torch.zip"]
+
+
+def test_download_with_another_hash_is_refused(server, monkeypatch, tmp_path):
+    wrong = Published("bert.tiny.torch.zip", "0" * 40, num_heads=2)
+    monkeypatch.setitem(checkpoints.PUBLISHED, "bert.tiny", wrong)
+    with pytest.raises(InputError, match="could not download .*bert.tiny.torch.zip"):
+        read_checkpoint("bert.tiny")
+    assert not list((tmp_path / "cache").rglob("*.zip"))
+
+
+def test_download_that_fails_says_how_to_go_on(server, monkeypatch):
+    monkeypatch.setitem(checkpoints.PUBLISHED, "bert.tiny", Published("missing.zip", "0" * 40, num_heads=2))
+    with pytest.raises(InputError, match="404.*--source FILE --num_heads 2"):
+        read_checkpoint("bert.tiny")
+    monkeypatch.setattr(checkpoints, "DATA_URL", "http://127.0.0.1:9/")
+    with pytest.raises(InputError, match="could not download"):
+        read_checkpoint("bert.tiny")
+
+
+def test_published_sizes_and_hashes_are_d2ls(d2l):
+    """d2l's chapter registers the same files; its address is in the package."""
+    assert checkpoints.DATA_URL == d2l.DATA_URL
+    assert {name: published.num_heads for name, published in checkpoints.PUBLISHED.items()} == {
+        "bert.small": 4,
+        "bert.base": 12,
+    }
+
+
+def test_pad_token_is_the_last_of_duplicates(state, tmp_path):
+    tokens = [*SPECIAL_TOKENS, *(f"word{index}" for index in range(14)), "<pad>"]
+    folder = write_checkpoint(tmp_path / "duplicates", state, tokens)
+    assert json.loads((folder / "vocab.json").read_text()).index("<pad>") == 2
+    assert read_checkpoint(str(folder), num_heads=2).pad_token_id == 19
