@@ -1,0 +1,196 @@
+"""d2l checkpoint to Hugging Face model folder, with the proof that both compute the same function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
+
+from hf_nli.checkpoints import Checkpoint, read_checkpoint
+from hf_nli.errors import InputError
+from hf_nli.files import staged, write_json
+from hf_nli.labels import LABELS
+from hf_nli.lift import lift
+from hf_nli.tokenization import build_tokenizer
+
+D2L_LABELS = ("entailment", "contradiction", "neutral")  # `read_snli`, d2l section "The SNLI Dataset"
+TOLERANCE = 1e-3
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A batch to compare models on: int64 `input_ids` and `token_type_ids` (rows, length), `valid_lens` (rows,)."""
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    valid_lens: Tensor
+
+
+def convert(
+    source: str, output_dir: str | Path, num_heads: int | None = None, vocab: str | Path | None = None
+) -> dict[str, Any]:
+    """Converts a d2l checkpoint to a stock model folder and proves that it computes the same function.
+
+    Args:
+        source: A published name, folder, zip or .params file; see `checkpoints.read_checkpoint`.
+        output_dir: The model folder to write: config.json, model.safetensors, tokenizer files, conversion_report.json.
+        num_heads: d2l's number of attention heads, where the source's name doesn't tell.
+        vocab: The vocabulary file, if it isn't beside the parameters.
+
+    Returns:
+        The report, as written to conversion_report.json. Differences are the largest absolute difference of a row of
+        pooled outputs and logits from d2l's function in float64; the maximum and the median are over rows.
+
+    Raises:
+        InputError: If the source can't be read, or if the converted model differs from d2l's function by more than
+            1e-3 and ten times what d2l's function in float32 differs. Nothing is written then.
+    """
+    checkpoint = read_checkpoint(source, num_heads, vocab)
+    tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len)
+    checkpoint, initialized = _with_head(checkpoint)
+    config, state = lift(checkpoint)
+    with staged(output_dir) as folder:
+        with torch.device("meta"):  # every weight is replaced: no time or memory for random ones
+            model = BertForSequenceClassification(config)
+        model.load_state_dict(state, assign=True)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        del model, state
+        report = {
+            "source": checkpoint.source,
+            "sha1": checkpoint.sha1,
+            "framework": checkpoint.framework,
+            "sizes": dataclasses.asdict(checkpoint.sizes),
+            "hidden_size": config.hidden_size,
+            "num_attention_heads": config.num_attention_heads,
+            **_prove(checkpoint, folder),
+            "carried_over": sorted(checkpoint.tensors.keys() - set(initialized)),
+            "not_carried_over": checkpoint.not_carried_over,
+            "initialized": initialized,
+        }
+        write_json(folder / "conversion_report.json", report)
+    return report
+
+
+def _with_head(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
+    """The checkpoint with a classification head in our label order, and the keys that had to be initialized."""
+    tensors = dict(checkpoint.tensors)
+    hiddens = checkpoint.sizes.num_hiddens
+    if "output.weight" in tensors:
+        order = [D2L_LABELS.index(label) for label in LABELS]
+        head = {name: tensors[name][order] for name in ("output.weight", "output.bias")}
+        initialized = []
+    else:
+        # As `torch.nn.Linear` initializes d2l's head, but the same at every conversion.
+        generator = torch.Generator().manual_seed(SEED)
+        bound = 1 / math.sqrt(hiddens)
+        head = {
+            "output.weight": torch.empty(len(LABELS), hiddens).uniform_(-bound, bound, generator=generator),
+            "output.bias": torch.empty(len(LABELS)).uniform_(-bound, bound, generator=generator),
+        }
+        initialized = sorted(head)
+    return dataclasses.replace(checkpoint, tensors=tensors | head), initialized
+
+
+def d2l_outputs(checkpoint: Checkpoint, probe: Probe, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Evaluates d2l's BERT classifier from its definition (d2l sections "BERT" and "Fine-Tuning BERT"), in eval mode.
+
+    This is the reference that conversions are checked against: it shares no code with the lift.
+
+    Args:
+        checkpoint: A d2l checkpoint with a head.
+        probe: The batch.
+        dtype: The precision to compute in.
+
+    Returns:
+        Pooled outputs (rows, num_hiddens) and logits (rows, labels).
+    """
+    sizes = checkpoint.sizes
+
+    def parameter(name: str) -> Tensor:
+        return checkpoint.tensors[name].to(dtype)
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return nn.functional.linear(x, parameter(f"{name}.weight"), parameter(f"{name}.bias"))
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return nn.functional.layer_norm(x, x.shape[-1:], parameter(f"{name}.weight"), parameter(f"{name}.bias"))
+
+    rows, length = probe.input_ids.shape
+    x = checkpoint.tensors["encoder.token_embedding.weight"][probe.input_ids].to(dtype)
+    x = x + parameter("encoder.segment_embedding.weight")[probe.token_type_ids]
+    x = x + parameter("encoder.pos_embedding")[:, :length]
+    masked = torch.arange(length) >= probe.valid_lens[:, None, None, None]
+    for block in range(sizes.num_blks):
+        prefix = f"encoder.blks.{block}."
+        queries, keys, values = (
+            linear(x, f"{prefix}attention.W_{letter}").view(rows, length, sizes.num_heads, -1).transpose(1, 2)
+            for letter in "qkv"
+        )
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1])
+        attended = scores.masked_fill(masked, -1e6).softmax(-1) @ values
+        attended = linear(attended.transpose(1, 2).reshape(x.shape), f"{prefix}attention.W_o")
+        x = norm(x + attended, f"{prefix}addnorm1.ln")
+        x = norm(x + linear(linear(x, f"{prefix}ffn.dense1").relu(), f"{prefix}ffn.dense2"), f"{prefix}addnorm2.ln")
+    pooled = linear(x[:, 0], "hidden.0").tanh()
+    return pooled, linear(pooled, "output")
+
+
+def probes(checkpoint: Checkpoint) -> list[Probe]:
+    """Makes the batches that conversions are checked on: a full-length row, and padded ones of many lengths.
+
+    Args:
+        checkpoint: The checkpoint, for its number of tokens and positions.
+
+    Returns:
+        Two batches of random tokens in two segments.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    max_len, vocab_size = checkpoint.sizes.max_len, checkpoint.sizes.vocab_size
+    batches = []
+    for rows, length, shortest in ((1, max_len, max_len), (23, min(max_len, 32), 3)):
+        valid_lens = torch.randint(min(shortest, length), length + 1, (rows,), generator=generator)
+        valid_lens[0] = length
+        positions = torch.arange(length)
+        valid = positions < valid_lens[:, None]
+        input_ids = torch.randint(vocab_size, (rows, length), generator=generator)
+        input_ids[~valid] = checkpoint.pad_token_id
+        second = positions >= (valid_lens * torch.rand(rows, generator=generator)).long()[:, None]
+        batches.append(Probe(input_ids, (second & valid).long(), valid_lens))
+    return batches
+
+
+@torch.inference_mode()
+def _prove(checkpoint: Checkpoint, folder: Path) -> dict[str, float]:
+    """Compares the saved folder with d2l's function; raises if they differ."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    ours, source_float32 = [], []
+    for probe in probes(checkpoint):
+        attention_mask = (torch.arange(probe.input_ids.shape[1]) < probe.valid_lens[:, None]).long()
+        encoded = model.bert(probe.input_ids, attention_mask=attention_mask, token_type_ids=probe.token_type_ids)
+        pooled = encoded.pooler_output
+        outputs = torch.cat([pooled[:, : checkpoint.sizes.num_hiddens], model.classifier(pooled)], dim=1)
+        expected = torch.cat(d2l_outputs(checkpoint, probe), dim=1)
+        source = torch.cat(d2l_outputs(checkpoint, probe, torch.float32), dim=1)
+        ours.append((outputs - expected).abs().amax(1))
+        source_float32.append((source - expected).abs().amax(1))
+    ours, source_float32 = torch.cat(ours), torch.cat(source_float32)
+    tolerance = max(TOLERANCE, 10 * source_float32.max().item())
+    if not ours.max() <= tolerance:  # a NaN fails too
+        raise InputError(
+            f"{checkpoint.source}: the converted model differs from d2l's function by {ours.max():.1e}, more than "
+            f"{tolerance:.1e}; nothing was written (is --num_heads right? are the weights finite and sensible?)"
+        )
+    return {
+        "max_abs_difference": ours.max().item(),
+        "median_abs_difference": ours.median().item(),
+        "source_float32_difference": source_float32.max().item(),
+        "source_float32_median_difference": source_float32.median().item(),
+    }
