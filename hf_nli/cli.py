@@ -1,0 +1,201 @@
+"""The command `hf-nli`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_nli.errors import InputError
+from hf_nli.recipe import Recipe
+
+# Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
+
+DATASET_HELP = (
+    "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), "
+    "or a .jsonl/.json/.csv/.tsv/.txt/.parquet file."
+)
+
+
+def _model(purpose: str) -> Any:
+    return field(metadata={"help": f"Model folder or Hub id to {purpose}."})
+
+
+@dataclass
+class ConvertArguments:
+    """Flags of `hf-nli convert`."""
+
+    source: str = field(
+        metadata={"help": "bert.small, bert.base, or a folder, zip or .params file of a d2l checkpoint (PyTorch)."}
+    )
+    output_dir: str = field(metadata={"help": "Model folder to write."})
+    num_heads: int | None = field(
+        default=None, metadata={"help": "d2l's number of attention heads; needed for all but the published names."}
+    )
+    vocab: str | None = field(default=None, metadata={"help": "Vocabulary, if not vocab.json beside the parameters."})
+
+
+@dataclass
+class TrainArguments:
+    """Flags of `hf-nli train`, beside those of the recipe."""
+
+    model_name_or_path: str = _model("fine-tune")
+    dataset: str = field(metadata={"help": DATASET_HELP})
+    output_dir: str = field(metadata={"help": "Model folder to write, with train_log.jsonl and all_results.json."})
+    validation_dataset: str | None = field(
+        default=None, metadata={"help": "Data set to validate on, if not the validation split of --dataset."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
+
+
+@dataclass
+class EvaluateArguments:
+    """Flags of `hf-nli evaluate`."""
+
+    model_name_or_path: str = _model("score")
+    dataset: str = field(metadata={"help": DATASET_HELP})
+    output_dir: str = field(metadata={"help": "Folder for eval_results.json and predictions.jsonl."})
+    split: str | None = field(default=None, metadata={"help": "Split to score on; default: test, or else validation."})
+    per_device_eval_batch_size: int = field(
+        default=Recipe.per_device_eval_batch_size, metadata={"help": "Pairs a batch, on each process."}
+    )
+
+
+@dataclass
+class PredictArguments:
+    """Flags of `hf-nli predict`."""
+
+    model_name_or_path: str = _model("ask")
+    premise: str = field(metadata={"help": "What is taken as true."})
+    hypothesis: str = field(metadata={"help": "What may follow from it."})
+
+
+@dataclass
+class QuickstartArguments:
+    """Flags of `hf-nli quickstart`."""
+
+    output_dir: str = field(metadata={"help": "Folder for the sample and the model."})
+
+
+def _convert(arguments: ConvertArguments) -> None:
+    from hf_nli.conversion import convert
+
+    report = convert(**vars(arguments))
+    print(
+        f"Converted {report['source']} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
+        f"  hidden size {report['hidden_size']} with {report['num_attention_heads']} heads for d2l's "
+        f"{report['sizes']['num_hiddens']} with {report['sizes']['num_heads']}\n"
+        f"  largest difference from d2l's function {report['max_abs_difference']:.1e} "
+        f"(d2l's own float32: {report['source_float32_difference']:.1e})\n"
+        f"  {len(report['carried_over'])} tensors carried over, {len(report['not_carried_over'])} not; "
+        f"all in {arguments.output_dir}/conversion_report.json"
+    )
+
+
+def _train(arguments: TrainArguments, recipe: Recipe) -> None:
+    from hf_nli.training import train
+
+    results = train(**vars(arguments), recipe=recipe)
+    print(
+        f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
+        f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
+        f"  best epoch {results['best_epoch']}: validation accuracy {results['eval_accuracy']:.3f}, "
+        f"loss {results['eval_loss']:.3f}\n"
+        f"  model, train_log.jsonl and all_results.json in {arguments.output_dir}"
+    )
+
+
+def _evaluate(arguments: EvaluateArguments) -> None:
+    from hf_nli.evaluation import evaluate
+
+    results = evaluate(**vars(arguments))
+    print(
+        f"{results['split']}: accuracy {results['accuracy']:.4f}, loss {results['loss']:.4f} on {results['examples']} "
+        f"pairs, {results['dropped']} without a gold label dropped "
+        f"(always the most frequent label: {results['baselines']['majority']:.4f})"
+    )
+    for label, scores in results["per_label"].items():
+        figures = ", ".join(f"{name} {scores[name]:.3f}" for name in ("precision", "recall", "f1"))
+        print(f"  {label:<13} {figures}, support {scores['support']}")
+    print(f"  eval_results.json and predictions.jsonl in {arguments.output_dir}")
+
+
+def _predict(arguments: PredictArguments) -> None:
+    from hf_nli.inference import predict
+    from hf_nli.models import load_model
+
+    model, tokenizer = load_model(arguments.model_name_or_path)
+    for prediction in predict(model, tokenizer, [(arguments.premise, arguments.hypothesis)]):
+        print(json.dumps(prediction, ensure_ascii=False))
+
+
+def _quickstart(arguments: QuickstartArguments) -> None:
+    from hf_nli.quickstart import quickstart
+
+    print(quickstart(**vars(arguments)))
+
+
+COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
+    "convert": (_convert, (ConvertArguments,), "turn a d2l checkpoint into a model folder"),
+    "train": (_train, (TrainArguments, Recipe), "fine-tune a model folder"),
+    "evaluate": (_evaluate, (EvaluateArguments,), "score a model on a data set"),
+    "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
+    "quickstart": (_quickstart, (QuickstartArguments,), "the whole path on a built-in sample, without network"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `hf-nli`.
+
+    Args:
+        argv: The command and its flags; by default the process's own.
+
+    Returns:
+        The exit code: 0, or 2 for bad input, which is explained in one line on standard error.
+    """
+    epilog = "\n".join(f"  {name:<12}{summary}" for name, (_, _, summary) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="hf-nli",
+        usage="hf-nli COMMAND [FLAGS]   (hf-nli COMMAND --help lists a command's flags)",
+        description="d2l's BERT for natural language inference, in the Hugging Face ecosystem.",
+        epilog=f"commands:\n{epilog}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return run(parser.parse_args(arguments[:1]).command, arguments[1:])
+
+
+def run(command: str, argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the files in scripts/ are this with a name.
+
+    Args:
+        command: One of `COMMANDS`.
+        argv: Its flags; by default the process's own.
+
+    Returns:
+        The exit code, as from `main`.
+    """
+    from datasets.utils import logging as datasets_logging
+    from transformers import HfArgumentParser
+    from transformers.utils import logging as transformers_logging
+
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("hf_nli").setLevel(logging.INFO)
+    # Both say on their own what our one line on bad input says better.
+    datasets_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    function, dataclasses, summary = COMMANDS[command]
+    prog = f"hf-nli {command}" if argv is not None else None
+    parser = HfArgumentParser(dataclasses, prog=prog, description=summary)
+    try:
+        function(*parser.parse_args_into_dataclasses(argv))
+    except InputError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
