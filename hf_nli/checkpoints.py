@@ -6,7 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -212,23 +212,8 @@ def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
 
 def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> list[str]:
     """The strict two-way check: every key is known and of the right shape, and none is missing."""
-    expected = _encoder_shapes(sizes)
-    hiddens, vocab = sizes.num_hiddens, sizes.vocab_size
-    heads = {
-        "output": {"output.weight": (3, hiddens), "output.bias": (3,)},
-        "nsp": {"nsp.output.weight": (2, hiddens), "nsp.output.bias": (2,)},
-        "mlm": {
-            "mlm.mlp.0.weight": (hiddens, hiddens),
-            "mlm.mlp.0.bias": (hiddens,),
-            "mlm.mlp.2.weight": (hiddens,),
-            "mlm.mlp.2.bias": (hiddens,),
-            "mlm.mlp.3.weight": (vocab, hiddens),
-            "mlm.mlp.3.bias": (vocab,),
-        },
-    }
-    for head, shapes in heads.items():  # each may be absent, but not in part
-        if any(name.startswith(head + ".") for name in tensors):
-            expected |= shapes
+    heads = [head for head in ("mlm", "nsp", "output") if any(name.startswith(f"{head}.") for name in tensors)]
+    expected = key_shapes(sizes, heads)
     for problem, names in (
         ("unknown", tensors.keys() - expected.keys()),
         ("missing", expected.keys() - tensors.keys()),
@@ -245,21 +230,32 @@ def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> lis
     return carried_over
 
 
-def _encoder_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    hiddens, units = sizes.num_hiddens, sizes.ffn_num_hiddens
+def key_shapes(sizes: Sizes, heads: Collection[str] = ("mlm", "nsp")) -> dict[str, tuple[int, ...]]:
+    """Lists the keys of d2l's state dicts (`BERTModel` of section "BERT", d2l 1.0) with their shapes.
+
+    Args:
+        sizes: The net's sizes.
+        heads: Which heads it has: "mlm" and "nsp" after pretraining, "output" after fine-tuning.
+    """
+    hiddens, units, vocab = sizes.num_hiddens, sizes.ffn_num_hiddens, sizes.vocab_size
     shapes: dict[str, tuple[int, ...]] = {
-        "encoder.token_embedding.weight": (sizes.vocab_size, hiddens),
+        "encoder.token_embedding.weight": (vocab, hiddens),
         "encoder.segment_embedding.weight": (2, hiddens),
         "encoder.pos_embedding": (1, sizes.max_len, hiddens),
-        "hidden.0.weight": (hiddens, hiddens),
-        "hidden.0.bias": (hiddens,),
     }
-    linear = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
-    linear |= {"ffn.dense1": (units, hiddens), "ffn.dense2": (hiddens, units)}
-    for block in range(sizes.num_blks):
-        prefix = f"encoder.blks.{block}."
-        for name, shape in linear.items():
-            shapes |= {f"{prefix}{name}.weight": shape, f"{prefix}{name}.bias": shape[:1]}
-        for name in ("addnorm1.ln", "addnorm2.ln"):
-            shapes |= {f"{prefix}{name}.weight": (hiddens,), f"{prefix}{name}.bias": (hiddens,)}
+    block = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
+    block |= {"ffn.dense1": (units, hiddens), "ffn.dense2": (hiddens, units)}
+    block |= {"addnorm1.ln": (hiddens,), "addnorm2.ln": (hiddens,)}
+    layers = {
+        f"encoder.blks.{index}.{name}": shape for index in range(sizes.num_blks) for name, shape in block.items()
+    }
+    layers["hidden.0"] = (hiddens, hiddens)
+    if "mlm" in heads:
+        layers |= {"mlm.mlp.0": (hiddens, hiddens), "mlm.mlp.2": (hiddens,), "mlm.mlp.3": (vocab, hiddens)}
+    if "nsp" in heads:
+        layers["nsp.output"] = (2, hiddens)
+    if "output" in heads:
+        layers["output"] = (3, hiddens)
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     return shapes

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import logging
 import re
+import shutil
 import zipfile
+import zlib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config, load_dataset
 
 from hf_nli.errors import InputError
+from hf_nli.files import staged
 from hf_nli.labels import LABEL2ID, LABELS
 
 logger = logging.getLogger(__name__)
@@ -28,6 +32,7 @@ COLUMNS = {
     "label": ("label", "gold_label"),
 }
 SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+RELEASE_SUFFIXES = (".jsonl", ".txt")  # in this order: both hold the same rows
 # Tab-separated text is not quoted: the release's sentences hold lone quotation marks. An empty field is an empty text.
 _TABS = {"sep": "\t", "quoting": csv.QUOTE_NONE, "keep_default_na": False}
 LOADERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -117,10 +122,10 @@ def train_and_validation(dataset: str, validation_dataset: str | None, seed: int
 
 def _load(source: str) -> DatasetDict:
     path = Path(source)
+    if path.is_file() and zipfile.is_zipfile(path):
+        path = _unpacked(path)
     if path.is_dir():
-        files = _release(source, [str(file.relative_to(path)) for file in path.rglob("*")], f"{path}/{{}}")
-    elif path.is_file() and zipfile.is_zipfile(path):
-        files = _release(source, zipfile.ZipFile(path).namelist(), f"zip://{{}}::{path}")
+        files = _release(source, path)
     elif path.is_file():
         files = {"train": source}
         if not path.stat().st_size:
@@ -129,7 +134,7 @@ def _load(source: str) -> DatasetDict:
         raise InputError(f"{source}: no such file or folder")
     else:
         return _load_dataset(source, source)
-    suffix = _suffix(next(iter(files.values())).split("::")[0])
+    suffix = _suffix(next(iter(files.values())))
     if suffix not in LOADERS:
         raise InputError(f"{source}: not one of {', '.join(LOADERS)} (or .gz of one)")
     loader, options = LOADERS[suffix]
@@ -151,16 +156,33 @@ def _suffix(file: str) -> str:
     return Path(file.removesuffix(".gz")).suffix
 
 
-def _release(source: str, names: list[str], location: str) -> dict[str, str]:
-    """The files `…_train`, `…_dev`, `…_test` of a Stanford release, .jsonl before .txt (which holds the same rows)."""
-    for suffix in (".jsonl", ".txt"):
+def _unpacked(archive: Path) -> Path:
+    """Unpacks the data files of a zip, once, among what `datasets` unpacks; only their base names are used."""
+    stat = archive.stat()
+    key = sha256(f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+    folder = Path(config.EXTRACTED_DATASETS_PATH) / key
+    if not folder.exists():
+        with staged(folder) as temporary:
+            try:
+                with zipfile.ZipFile(archive) as members:
+                    for member in members.namelist():
+                        if Path(member).suffix in RELEASE_SUFFIXES and not member.startswith("__MACOSX"):
+                            with members.open(member) as file, (temporary / Path(member).name).open("wb") as target:
+                                shutil.copyfileobj(file, target)
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                raise InputError(f"{archive}: a damaged or encrypted zip ({error})") from error
+    return folder
+
+
+def _release(source: str, folder: Path) -> dict[str, str]:
+    """The files `…_train`, `…_dev`, `…_test` of a Stanford release."""
+    for suffix in RELEASE_SUFFIXES:
         found = {}
-        for name in sorted(names):
-            match = re.fullmatch(r"(?:.*[/_])?(train|dev|validation|test)", name.removesuffix(suffix))
-            if name.endswith(suffix) and match and not name.startswith("__MACOSX"):
-                found[SPLITS[match[1]]] = location.format(name)
+        for file in sorted(folder.rglob(f"*{suffix}")):
+            if match := re.fullmatch(r"(?:.*_)?(train|dev|validation|test)", file.stem):
+                found[SPLITS[match[1]]] = str(file)
         if found:
-            return found
+            return {split: found[split] for split in SPLITS.values() if split in found}
     raise InputError(
         f"{source}: no files named like snli_1.0_train.jsonl, snli_1.0_dev.jsonl or snli_1.0_test.jsonl (or .txt)"
     )

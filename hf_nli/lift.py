@@ -4,8 +4,8 @@ d2l's BERT has no LayerNorm on its embeddings; stock BERT has one, and at equal 
 scale. A few spare dimensions make it harmless. With H = d2l's width, W = the stock width, m(x) = the mean of x over H:
 
 1. *Embeddings.* The tables hold x - m(x), so they sum to zero; spare dimensions hold constants +c, -c, whose squares
-   add up to W * scale^2, and a pair of carriers +-carry * m(x), carry < 1. The embedding LayerNorm then subtracts 0 and divides
-   by `scale`, a power of two that its weight multiplies back.
+   add up to W * scale^2, and a pair of carriers +-carry * m(x), carry < 1. The embedding LayerNorm then subtracts 0
+   and divides by `scale`, a power of two that its weight multiplies back.
 2. *First block.* Query, key and value read x as (x - m(x)) plus m(x) from the carriers. The residual path needs no
    mean: the next LayerNorm removes it anyway.
 3. *First LayerNorm of a block.* Attention's output is centred (again, LayerNorm would remove its mean), so the mean

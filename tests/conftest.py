@@ -1,24 +1,23 @@
-"""What the tests share: d2l's own code, the real data beside the project, and tiny models."""
+"""What the tests share: no network, a cache of their own, d2l's own code, the real data beside the project."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
-# Before any Hugging Face import: no test may reach for the network, and none should wait for it.
-os.environ["HF_HUB_OFFLINE"] = "1"
+# Before any Hugging Face import. Programs that the tests start get them too.
+CACHE = tempfile.TemporaryDirectory(prefix="hf_nli_tests_")
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE.name, "TOKENIZERS_PARALLELISM": "false"}
 
 import pytest
-import torch
 from accelerate.state import AcceleratorState, GradientState
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-SPECIAL_TOKENS = ["<cls>", "<mask>", "<pad>", "<sep>", "<unk>"]
 
 
 @pytest.fixture(scope="session")
@@ -49,28 +48,3 @@ def fresh_accelerator():
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-
-
-def d2l_model(d2l: ModuleType, seed: int = 0, **sizes: int) -> torch.nn.Module:
-    """d2l's `BERTModel` in eval mode, with norms and biases moved away from where they start."""
-    torch.manual_seed(seed)
-    net = d2l.BERTModel(dropout=0.2, **sizes).eval()
-    ids = torch.zeros(1, 4, dtype=torch.long)
-    net(ids, ids, torch.tensor([4]), torch.tensor([[1]]))  # its layers are lazy
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if name.endswith("ln.weight"):
-                parameter.uniform_(0.5, 1.5)
-            elif name.endswith("bias"):
-                parameter.normal_(0, 0.3)
-    return net
-
-
-def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], tokens: list[str] | None = None) -> Path:
-    """Writes a checkpoint as d2l lays it out; without tokens, with as many made-up ones as it needs."""
-    rows = len(state["encoder.token_embedding.weight"])
-    tokens = tokens or SPECIAL_TOKENS + [f"word{index}" for index in range(rows - len(SPECIAL_TOKENS))]
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save(state, folder / "pretrained.params")
-    (folder / "vocab.json").write_text(json.dumps(tokens))
-    return folder

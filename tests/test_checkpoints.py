@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import SPECIAL_TOKENS, d2l_model, write_checkpoint
+from helpers import SPECIAL_TOKENS, d2l_model, write_checkpoint
 
 from hf_nli import checkpoints
 from hf_nli.checkpoints import Published, read_checkpoint

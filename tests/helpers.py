@@ -1,0 +1,66 @@
+"""What the tests build: d2l nets and checkpoints, and tiny models that take milliseconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from hf_nli.labels import ID2LABEL, LABEL2ID
+from hf_nli.tokenization import build_tokenizer
+
+SPECIAL_TOKENS = ["<cls>", "<mask>", "<pad>", "<sep>", "<unk>"]
+WORDS = ["a", "the", "man", "woman", "dog", "cat", "runs", "sleeps", "eats", "not", "is", "outside", ".", ","]
+
+
+def tiny_tokenizer(words: list[str] = WORDS, max_length: int = 32) -> PreTrainedTokenizerFast:
+    """A tokenizer of these words."""
+    return build_tokenizer([*SPECIAL_TOKENS, *words], max_length)
+
+
+def write_tiny_model(folder: Path, **config: object) -> Path:
+    """A stock model folder with random weights; `config` overrides what is small and ours."""
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 32,
+        "pad_token_id": tokenizer.pad_token_id,
+        "id2label": ID2LABEL,
+        "label2id": LABEL2ID,
+    }
+    BertForSequenceClassification(BertConfig(**settings | config)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def d2l_model(d2l: ModuleType, seed: int = 0, **sizes: int) -> torch.nn.Module:
+    """d2l's `BERTModel` in eval mode, with norms and biases moved away from where they start."""
+    torch.manual_seed(seed)
+    net = d2l.BERTModel(dropout=0.2, **sizes).eval()
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    net(ids, ids, torch.tensor([4]), torch.tensor([[1]]))  # its layers are lazy
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("ln.weight"):
+                parameter.uniform_(0.5, 1.5)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.3)
+    return net
+
+
+def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], tokens: list[str] | None = None) -> Path:
+    """Writes a checkpoint as d2l lays it out; without tokens, with as many made-up ones as it needs."""
+    rows = len(state["encoder.token_embedding.weight"])
+    tokens = tokens or SPECIAL_TOKENS + [f"word{index}" for index in range(rows - len(SPECIAL_TOKENS))]
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / "pretrained.params")
+    (folder / "vocab.json").write_text(json.dumps(tokens))
+    return folder

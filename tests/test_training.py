@@ -1,0 +1,232 @@
+"""Fine-tuning: what is learned, logged, saved and counted."""
+
+import json
+import math
+
+import pytest
+import torch
+from helpers import write_tiny_model
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hf_nli.errors import InputError
+from hf_nli.models import load_model
+from hf_nli.recipe import Recipe
+from hf_nli.training import parameter_groups, train
+
+SUBJECTS, VERBS = ["a man", "the woman", "a dog", "the cat"], ["runs", "sleeps", "eats"]
+
+
+def write_pairs(path, repeat=4):
+    """Pairs that a tiny model learns in a few steps: the hypothesis alone tells the label."""
+    rows = []
+    for subject in SUBJECTS:
+        for verb in VERBS:
+            premise = f"{subject} {verb}."
+            rows.append({"premise": premise, "hypothesis": "is", "label": "entailment"})
+            rows.append({"premise": premise, "hypothesis": "not .", "label": "contradiction"})
+            rows.append({"premise": premise, "hypothesis": "outside", "label": "neutral"})
+    rows.append({"premise": "a", "hypothesis": "a", "label": "-"})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows * repeat))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
+
+
+RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6}
+
+
+@pytest.fixture(scope="module")
+def run(model, pairs, tmp_path_factory):
+    output_dir = tmp_path_factory.mktemp("runs") / "run"
+    results = train(model, pairs, output_dir, Recipe(**RECIPE), validation_dataset=pairs)
+    log = [json.loads(line) for line in (output_dir / "train_log.jsonl").read_text().splitlines()]
+    return output_dir, results, log
+
+
+def test_it_learns(run):
+    _, results, log = run
+    epochs = [record for record in log if "eval_accuracy" in record]
+    assert [record["epoch"] for record in epochs] == list(range(7))
+    assert epochs[-1]["train_loss"] < 0.5 * epochs[1]["train_loss"]
+    assert results["eval_accuracy"] > 0.9 > 0.6 > epochs[0]["eval_accuracy"]
+
+
+def test_results_count_what_was_done(run, model):
+    output_dir, results, _ = run
+    assert json.loads((output_dir / "all_results.json").read_text()) == results
+    assert results["num_train_examples"] == 144 and results["dropped_examples"] == 4
+    assert results["steps"] == 6 * 9 and results["epochs"] == 6
+    assert (results["device"], results["num_processes"], results["mixed_precision"]) == ("cpu", 1, "no")
+    assert 0 < results["padding_fraction"] < 0.5
+    tokens_per_example = results["tokens_per_second"] / results["examples_per_second"]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    lengths = [len(tokenizer(row["premise"], row["hypothesis"]).input_ids) for row in rows_of(results, output_dir)]
+    assert math.isclose(tokens_per_example, sum(lengths) / len(lengths), rel_tol=1e-6)
+    assert math.isclose(results["examples_per_second"] * results["seconds"], 6 * 144, rel_tol=1e-6)
+
+
+def rows_of(results, output_dir):
+    text = write_pairs(output_dir.parent / "again.jsonl")
+    rows = [json.loads(line) for line in open(text)]
+    return [row for row in rows if row["label"] != "-"]
+
+
+def test_the_best_epoch_is_what_is_saved(run, pairs):
+    from hf_nli.evaluation import evaluate
+
+    output_dir, results, log = run
+    epochs = [record for record in log if record.get("epoch", 0) > 0]
+    best = max(epochs, key=lambda record: (record["eval_accuracy"], -record["eval_loss"]))
+    assert results["best_epoch"] == best["epoch"] and results["eval_accuracy"] == best["eval_accuracy"]
+    scores = evaluate(str(output_dir), pairs, output_dir.parent / "scores")
+    assert scores["accuracy"] == best["eval_accuracy"]
+    assert scores["loss"] == pytest.approx(best["eval_loss"], abs=1e-5)
+
+
+def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, tmp_path, monkeypatch):
+    from hf_nli.training import Run
+
+    accuracies = iter([0.9, 0.2, 0.8, 0.5])  # before training, then three epochs
+    monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
+    saved = []
+    monkeypatch.setattr(Run, "_save", lambda self: saved.append(self.step))
+    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE | {"num_train_epochs": 3}), pairs)
+    assert saved == [9, 18] and results["best_epoch"] == 2
+
+
+def test_the_folder_is_stock(run):
+    output_dir, _, _ = run
+    model = AutoModelForSequenceClassification.from_pretrained(output_dir)
+    assert type(model).__name__ == "BertForSequenceClassification"
+    assert model.config.id2label == {0: "entailment", 1: "neutral", 2: "contradiction"}
+    assert AutoTokenizer.from_pretrained(output_dir)("a man", "runs").token_type_ids == [0, 0, 0, 0, 1, 1]
+    assert {file.name for file in output_dir.iterdir()} == {
+        "all_results.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "train_log.jsonl",
+    }  # fmt: skip
+
+
+def test_same_seed_same_weights(model, pairs, tmp_path):
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(model, pairs, tmp_path / name, Recipe(max_train_steps=5, seed=seed), pairs)
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def logged(folder):
+    records = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    return [record for record in records if "learning_rate" in record]
+
+
+def test_schedule_warms_up_and_decays_once_a_step(model, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_nli.training.LOGGING_STEPS", 1)
+    recipe = Recipe(learning_rate=1e-3, max_train_steps=10, warmup_ratio=0.2, gradient_accumulation_steps=2,
+                    per_device_train_batch_size=8)  # fmt: skip
+    results = train(model, pairs, tmp_path / "run", recipe, pairs)
+    rates = [record["learning_rate"] for record in logged(tmp_path / "run")]
+    assert rates == pytest.approx(
+        [1e-3 * share for share in (0, 1 / 2, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8)]
+    )
+    assert results["steps"] == 10
+
+
+def test_accumulation_takes_the_steps_of_the_larger_batch(model, pairs, tmp_path):
+    """Without dropout, two batches of 8 make the step of one batch of 16."""
+    plain = write_tiny_model(tmp_path / "plain", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    states = []
+    for batch, accumulation in ((16, 1), (8, 2)):
+        recipe = Recipe(**RECIPE | {"max_train_steps": 6}, gradient_accumulation_steps=accumulation)
+        recipe = Recipe(**vars(recipe) | {"per_device_train_batch_size": batch})
+        train(str(plain), pairs, tmp_path / f"run{batch}", recipe, pairs)
+        states.append(AutoModelForSequenceClassification.from_pretrained(tmp_path / f"run{batch}").state_dict())
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, atol=1e-4, rtol=1e-3)
+
+
+def test_max_train_samples_and_bf16(model, pairs, tmp_path):
+    recipe = Recipe(num_train_epochs=1, per_device_train_batch_size=16, mixed_precision="bf16")
+    results = train(model, pairs, tmp_path / "run", recipe, pairs, max_train_samples=20)
+    assert (results["num_train_examples"], results["steps"], results["mixed_precision"]) == (20, 2, "bf16")
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "run").dtype == torch.float32
+
+
+def test_model_with_another_label_order_keeps_it(tmp_path, pairs):
+    names = {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"}
+    model = write_tiny_model(
+        tmp_path / "model", id2label=names, label2id={name: index for index, name in names.items()}
+    )
+    results = train(str(model), pairs, tmp_path / "run", Recipe(**RECIPE), pairs)
+    assert results["eval_accuracy"] > 0.9
+    trained = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
+    assert trained.config.id2label == names
+    inputs = AutoTokenizer.from_pretrained(tmp_path / "run")("a man runs.", "is", return_tensors="pt")
+    assert names[trained(**inputs).logits.argmax().item()] == "ENTAILMENT"
+
+
+def test_model_without_nli_labels_gets_our_head(tmp_path, pairs):
+    model = write_tiny_model(tmp_path / "model", id2label=None, label2id=None, num_labels=3)
+    with pytest.raises(InputError, match="its labels are LABEL_0, LABEL_1, LABEL_2"):
+        load_model(str(model))
+    train(str(model), pairs, tmp_path / "run", Recipe(max_train_steps=1), pairs)
+    assert load_model(str(tmp_path / "run"))[0].config.label2id["contradiction"] == 2
+
+
+def test_long_lengths_are_limited_by_the_model(model, pairs, tmp_path, caplog):
+    train(model, pairs, tmp_path / "run", Recipe(max_train_steps=1, max_seq_length=128), pairs)
+    assert "more than the model's positions: using 32" in caplog.text
+
+
+def test_only_matrices_decay(model):
+    net = load_model(model)[0]
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    decayed, others = parameter_groups(net, 0.1)
+    assert decayed["weight_decay"] == 0.1 and others["weight_decay"] == 0.0
+    assert all(
+        "dense" in names[id(p)] or "self" in names[id(p)] or "classifier" in names[id(p)] for p in decayed["params"]
+    )
+    assert all(names[id(p)].endswith("weight") for p in decayed["params"])
+    assert {id(p) for p in decayed["params"]} | {id(p) for p in others["params"]} == set(names)
+    assert any("embeddings" in names[id(p)] for p in others["params"])
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("learning_rate", -1.0),
+        ("learning_rate", math.nan),
+        ("num_train_epochs", 0),
+        ("max_train_steps", 0),
+        ("per_device_train_batch_size", 0),
+        ("max_seq_length", 4),
+        ("warmup_ratio", 1.5),
+    ],
+)
+def test_impossible_settings_are_refused(setting, value):
+    with pytest.raises(InputError, match=f"--{setting} is {value}"):
+        Recipe(**{setting: value})
+
+
+def test_errors_leave_nothing(model, pairs, tmp_path):
+    with pytest.raises(InputError, match="fp16"):
+        train(model, pairs, tmp_path / "run", Recipe(mixed_precision="fp16"), pairs)
+    with pytest.raises(InputError, match="--max_train_samples is 0"):
+        train(model, pairs, tmp_path / "run", Recipe(), pairs, max_train_samples=0)
+    with pytest.raises(InputError, match="no such file"):
+        train(model, "nowhere.jsonl", tmp_path / "run", Recipe())
+    with pytest.raises(InputError, match="not a model folder"):
+        train(str(tmp_path), pairs, tmp_path / "run", Recipe())
+    assert not (tmp_path / "run").exists()
+
+
+def test_diverging_runs_say_so(model, pairs, tmp_path):
+    with pytest.raises(InputError, match="the training loss is .* lower --learning_rate"):
+        train(model, pairs, tmp_path / "run", Recipe(learning_rate=1e30, max_grad_norm=0.0, max_train_steps=9), pairs)
