@@ -30,6 +30,7 @@ def write_tiny_model(folder: Path, **config: object) -> Path:
         "hidden_size": 16,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
+        "initializer_range": 0.2,
         "intermediate_size": 32,
         "max_position_embeddings": 32,
         "pad_token_id": tokenizer.pad_token_id,
