@@ -54,7 +54,7 @@ def convert(
     """
     checkpoint = read_checkpoint(source, num_heads, vocab)
     tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len)
-    checkpoint, initialized = _with_head(checkpoint)
+    checkpoint, initialized = with_head(checkpoint)
     config, state = lift(checkpoint)
     with staged(output_dir) as folder:
         with torch.device("meta"):  # every weight is replaced: no time or memory for random ones
@@ -79,8 +79,16 @@ def convert(
     return report
 
 
-def _with_head(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
-    """The checkpoint with a classification head in our label order, and the keys that had to be initialized."""
+def with_head(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
+    """Puts a checkpoint's classification head in our label order, or gives it a new one.
+
+    Args:
+        checkpoint: A d2l checkpoint, after pretraining or after fine-tuning.
+
+    Returns:
+        The checkpoint with `output.weight` and `output.bias`, rows in the order of `labels.LABELS`, and which of its
+        keys are newly initialized.
+    """
     tensors = dict(checkpoint.tensors)
     hiddens = checkpoint.sizes.num_hiddens
     if "output.weight" in tensors:

@@ -15,12 +15,15 @@ from hf_nli.errors import InputError
 from hf_nli.labels import ID2LABEL, LABEL2ID, label_order
 
 
-def load_model(model_name_or_path: str, new_head: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(
+    model_name_or_path: str, new_head: bool = False, dropout: float | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a sequence classifier and its tokenizer with the stock Auto classes.
 
     Args:
         model_name_or_path: A model folder or Hub id.
         new_head: Whether a model without NLI labels may be loaded: it gets a new head with ours, to be fine-tuned.
+        dropout: Dropout of hidden states and attention, instead of what the model's configuration says.
 
     Returns:
         The model in evaluation mode, float32, and its tokenizer.
@@ -30,16 +33,16 @@ def load_model(model_name_or_path: str, new_head: bool = False) -> tuple[PreTrai
     """
     try:
         config = AutoConfig.from_pretrained(model_name_or_path)
-        options = {"num_labels": len(ID2LABEL), "id2label": ID2LABEL, "label2id": LABEL2ID}
-        needs_head = label_order(config) is None
-        if needs_head and not new_head:
+        if dropout is not None:
+            config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        if label_order(config) is None and new_head:
+            config.id2label, config.label2id = ID2LABEL, LABEL2ID
+        if label_order(config) is None:
             raise InputError(
                 f"{model_name_or_path}: its labels are {', '.join(config.id2label.values())}, not "
                 f"{', '.join(LABEL2ID)}; fine-tune it first, or set id2label in its config.json"
             )
-        model = AutoModelForSequenceClassification.from_pretrained(
-            model_name_or_path, dtype="float32", **(options if needs_head else {})
-        )
+        model = AutoModelForSequenceClassification.from_pretrained(model_name_or_path, config=config, dtype="float32")
         return model.eval(), AutoTokenizer.from_pretrained(model_name_or_path)
     except InputError:
         raise

@@ -15,10 +15,12 @@ from hf_nli.recipe import Recipe
 from hf_nli.sample import write_sample
 from hf_nli.training import train
 
-RECIPE = Recipe(learning_rate=2e-3, num_train_epochs=10, per_device_train_batch_size=32, max_seq_length=64)
+RECIPE = Recipe(
+    learning_rate=2e-3, num_train_epochs=12, per_device_train_batch_size=32, max_seq_length=64, dropout=0.0
+)
 PAIRS = (
     ("A woman is playing a guitar in a park.", "The person is making music."),
-    ("A woman is playing a guitar in a park.", "The woman is in a kitchen."),
+    ("A woman is playing a guitar in a park.", "The woman is happy."),
 )
 
 SUMMARY = """

@@ -70,7 +70,7 @@ def train(
     accelerator = _accelerator(recipe)
     set_seed(recipe.seed)
     with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, new_head=True)
+        model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout)
         train_pairs, validation_pairs, dropped = train_and_validation(dataset, validation_dataset, recipe.seed)
         if max_train_samples is not None and max_train_samples < 1:
             raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")

@@ -102,7 +102,7 @@ def test_classifier_keeps_its_head_by_label(net, d2l, tmp_path):
 
 def test_reference_function_is_d2ls(source, net):
     """What conversions are checked against must itself be d2l's function."""
-    checkpoint, _ = conversion._with_head(read_checkpoint(source, num_heads=4))
+    checkpoint, _ = conversion.with_head(read_checkpoint(source, num_heads=4))
     batches = probes(checkpoint)
     with torch.inference_mode():
         for probe in batches:

@@ -149,6 +149,8 @@ def test_accumulation_takes_the_steps_of_the_larger_batch(model, pairs, tmp_path
         train(str(plain), pairs, tmp_path / f"run{batch}", recipe, pairs)
         states.append(AutoModelForSequenceClassification.from_pretrained(tmp_path / f"run{batch}").state_dict())
     for name, tensor in states[0].items():
+        if name.endswith("key.bias"):  # softmax doesn't see it: its gradient is rounding, which Adam makes large
+            continue
         torch.testing.assert_close(states[1][name], tensor, atol=1e-4, rtol=1e-3)
 
 
@@ -185,6 +187,14 @@ def test_long_lengths_are_limited_by_the_model(model, pairs, tmp_path, caplog):
     assert "more than the model's positions: using 32" in caplog.text
 
 
+def test_dropout_of_the_run_is_the_models(model, pairs, tmp_path):
+    train(model, pairs, tmp_path / "run", Recipe(max_train_steps=1, dropout=0.25), pairs)
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run").config
+    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.25
+    train(str(tmp_path / "run"), pairs, tmp_path / "again", Recipe(max_train_steps=1), pairs)
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "again").config.hidden_dropout_prob == 0.25
+
+
 def test_only_matrices_decay(model):
     net = load_model(model)[0]
     names = {id(parameter): name for name, parameter in net.named_parameters()}
@@ -208,6 +218,7 @@ def test_only_matrices_decay(model):
         ("per_device_train_batch_size", 0),
         ("max_seq_length", 4),
         ("warmup_ratio", 1.5),
+        ("dropout", 1.0),
     ],
 )
 def test_impossible_settings_are_refused(setting, value):

@@ -1,0 +1,85 @@
+"""Measures the conversion: how exact it is on a checkpoint with reference outputs, and what bert.base's shape costs.
+
+    python scripts/benchmarks/conversion.py [--reference FOLDER]
+
+FOLDER holds a d2l checkpoint with 4 heads and a reference.npz: token_ids, segments, valid_lens, and d2l's own float64
+`pooled` of pretrained.params. Without it only the time and the memory of a conversion of bert.base's shape (12 x 768,
+60,005 tokens, random weights) are measured.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from hf_nli.checkpoints import PARAMETERS, VOCABULARY, Sizes, read_checkpoint
+from hf_nli.conversion import Probe, convert, d2l_outputs, with_head
+from hf_nli.files import write_json
+from hf_nli.sample import initial_state
+from hf_nli.tokenization import SPECIAL_TOKENS
+
+BERT_BASE = Sizes(num_hiddens=768, ffn_num_hiddens=3072, num_heads=12, num_blks=12, max_len=512, vocab_size=60005)
+
+
+def print_differences(name: str, outputs: torch.Tensor, reference: torch.Tensor) -> None:
+    """Prints a line of the table: row by row largest differences, over all rows."""
+    rows = (outputs.double() - reference).abs().amax(1)
+    print(f"| {name} | {rows.median():.1e} | {rows.quantile(0.99):.1e} | {rows.max():.1e} |")
+
+
+@torch.inference_mode()
+def exactness(folder: Path, workspace: Path) -> None:
+    """Compares the converted model, d2l's function in float32 and the mapping of names alone with the reference."""
+    with np.load(folder / "reference.npz") as arrays:
+        ids, segments, valid_lens = (
+            torch.tensor(arrays[name]).long() for name in ("token_ids", "segments", "valid_lens")
+        )
+        reference = torch.tensor(arrays["pooled"])
+    convert(str(folder), workspace / "model", num_heads=4)
+    model = AutoModelForSequenceClassification.from_pretrained(workspace / "model").eval()
+    mask = (torch.arange(ids.shape[1]) < valid_lens[:, None]).long()
+    checkpoint, _ = with_head(read_checkpoint(str(folder), num_heads=4))
+    d2l, _ = d2l_outputs(checkpoint, Probe(ids, segments, valid_lens), torch.float32)
+    width = checkpoint.sizes.num_hiddens
+    print(f"Pooled outputs of {len(ids)} pairs against d2l's float64:\n")
+    print("| | median row | 99 % of rows | worst row |\n|---|---|---|---|")
+    print_differences("d2l's function in float32", d2l, reference)
+    for name, dtype in (("converted, float32", torch.float32), ("converted, float16", torch.float16)):
+        model.to(dtype)
+        pooled = model.bert(ids, attention_mask=mask, token_type_ids=segments).pooler_output
+        print_differences(name, pooled[:, :width], reference)
+
+
+def cost(workspace: Path) -> None:
+    """Times a conversion of bert.base's shape and reads this process's peak memory."""
+    tokens = [*SPECIAL_TOKENS, *(f"word{index}" for index in range(BERT_BASE.vocab_size - len(SPECIAL_TOKENS)))]
+    torch.save(initial_state(BERT_BASE), workspace / PARAMETERS)
+    write_json(workspace / VOCABULARY, tokens)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    started = time.perf_counter()
+    report = convert(str(workspace), workspace / "model", num_heads=BERT_BASE.num_heads)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"bert.base's shape on {torch.get_num_threads()} threads: {seconds:.0f} s, peak memory {peak:.2f} GiB ")
+    print(f"({before:.2f} GiB before), largest difference {report['max_abs_difference']:.1e}")
+
+
+def main() -> None:
+    """Runs both measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, help="folder of a d2l checkpoint with reference.npz")
+    reference = parser.parse_args().reference
+    for measure, arguments in ((exactness, [reference]), (cost, [])):
+        if None not in arguments:
+            with tempfile.TemporaryDirectory() as workspace:
+                measure(*arguments, Path(workspace))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
