@@ -54,6 +54,7 @@ def quickstart(output_dir: str | Path) -> str:
     Raises:
         InputError: If the folder can't be written to.
     """
+    torch.set_num_threads(1)  # the net is so small that threads wait for each other longer than they work
     folder = Path(output_dir)
     sample = write_sample(folder / "sample")
     report = convert(str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads)

@@ -12,7 +12,7 @@ from hf_nli.errors import InputError
 class Recipe:
     """The settings of a fine-tuning run; its fields are the flags of `hf-nli train`."""
 
-    learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of AdamW."})
+    learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW."})
     num_train_epochs: int = field(default=5, metadata={"help": "Passes over the training data."})
     max_train_steps: int | None = field(
         default=None, metadata={"help": "Stop after this many optimizer steps, whatever the number of epochs."}
