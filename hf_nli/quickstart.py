@@ -19,8 +19,8 @@ RECIPE = Recipe(
     learning_rate=2e-3, num_train_epochs=12, per_device_train_batch_size=32, max_seq_length=64, dropout=0.0
 )
 PAIRS = (
-    ("A woman is playing a guitar in a park.", "The person is making music."),
-    ("A woman is playing a guitar in a park.", "The woman is happy."),
+    ("A student in a red hat is playing a guitar.", "The person is wearing something red."),
+    ("A student in a red hat is playing a guitar.", "The student is wearing a blue jacket."),
 )
 
 SUMMARY = """
