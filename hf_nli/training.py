@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,7 +276,7 @@ class Run:
             file.write(json.dumps(record) + "\n")
         if "eval_accuracy" in record:
             figures = ", ".join(f"{name} {record[name]:.3f}" for name in record if name.endswith(("loss", "accuracy")))
-            tqdm.write(f"epoch {record['epoch']}: {figures}")
+            tqdm.write(f"epoch {record['epoch']}: {figures}", file=sys.stderr)
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
