@@ -39,6 +39,10 @@ logger = logging.getLogger(__name__)
 
 LOGGING_STEPS = 50
 
+# Saturated attention has denormal gradients, with which a CPU's matrix products take several times as long. Set here,
+# because torch's threads keep what was set when they started.
+torch.set_flush_denormal(True)
+
 
 def train(
     model_name_or_path: str,
@@ -66,8 +70,6 @@ def train(
         InputError: If the model or the data can't be loaded, or the machine lacks the precision asked for.
     """
     recipe = recipe or Recipe()
-    # Saturated attention has denormal gradients, with which a CPU's matrix products take several times as long.
-    torch.set_flush_denormal(True)
     accelerator = _accelerator(recipe)
     set_seed(recipe.seed)
     with accelerator.main_process_first():
