@@ -16,6 +16,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE.name, "TOKENIZERS_PARALLE
 
 import pytest
 from accelerate.state import AcceleratorState, GradientState
+from helpers import write_pairs, write_tiny_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -40,6 +41,18 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> str:
+    """A tiny stock model."""
+    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory) -> str:
+    """A file of 144 pairs and 4 without a gold label."""
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
 
 
 @pytest.fixture(autouse=True)

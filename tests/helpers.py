@@ -42,6 +42,23 @@ def write_tiny_model(folder: Path, **config: object) -> Path:
     return folder
 
 
+SUBJECTS, VERBS = ["a man", "the woman", "a dog", "the cat"], ["runs", "sleeps", "eats"]
+
+
+def write_pairs(path: Path, repeat: int = 4) -> str:
+    """Pairs that a tiny model learns in a few steps: the hypothesis alone tells the label."""
+    rows = []
+    for subject in SUBJECTS:
+        for verb in VERBS:
+            premise = f"{subject} {verb}."
+            rows.append({"premise": premise, "hypothesis": "is", "label": "entailment"})
+            rows.append({"premise": premise, "hypothesis": "not .", "label": "contradiction"})
+            rows.append({"premise": premise, "hypothesis": "outside", "label": "neutral"})
+    rows.append({"premise": "a", "hypothesis": "a", "label": "-"})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows * repeat))
+    return str(path)
+
+
 def d2l_model(d2l: ModuleType, seed: int = 0, **sizes: int) -> torch.nn.Module:
     """d2l's `BERTModel` in eval mode, with norms and biases moved away from where they start."""
     torch.manual_seed(seed)

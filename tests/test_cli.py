@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import d2l_model, write_checkpoint, write_tiny_model
-from test_training import write_pairs
+from helpers import d2l_model, write_checkpoint
 
 from hf_nli.cli import COMMANDS, main
 from hf_nli.evaluation import evaluate
@@ -23,16 +22,6 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"
 def run(*arguments, program=("-m", "hf_nli"), **options):
     command = [sys.executable, *map(str, program), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, **options)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
 
 
 @pytest.fixture(scope="module")

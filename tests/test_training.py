@@ -5,40 +5,13 @@ import math
 
 import pytest
 import torch
-from helpers import write_tiny_model
+from helpers import write_pairs, write_tiny_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.errors import InputError
 from hf_nli.models import load_model
 from hf_nli.recipe import Recipe
 from hf_nli.training import parameter_groups, train
-
-SUBJECTS, VERBS = ["a man", "the woman", "a dog", "the cat"], ["runs", "sleeps", "eats"]
-
-
-def write_pairs(path, repeat=4):
-    """Pairs that a tiny model learns in a few steps: the hypothesis alone tells the label."""
-    rows = []
-    for subject in SUBJECTS:
-        for verb in VERBS:
-            premise = f"{subject} {verb}."
-            rows.append({"premise": premise, "hypothesis": "is", "label": "entailment"})
-            rows.append({"premise": premise, "hypothesis": "not .", "label": "contradiction"})
-            rows.append({"premise": premise, "hypothesis": "outside", "label": "neutral"})
-    rows.append({"premise": "a", "hypothesis": "a", "label": "-"})
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows * repeat))
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
-
 
 RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6}
 
