@@ -23,7 +23,7 @@ quickstart: .venv/installed  ## set up, then convert, fine-tune, evaluate and pr
 	$(BIN)/hf-nli quickstart --output_dir $(OUTPUT)
 
 test: .venv/installed-tests  ## set up, then run all tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 style: .venv/installed-tests  ## format the code
 	$(BIN)/ruff check --fix .
