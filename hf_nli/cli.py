@@ -184,8 +184,10 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     from transformers import HfArgumentParser
     from transformers.utils import logging as transformers_logging
 
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("hf_nli").setLevel(logging.INFO)
+    logger = logging.getLogger("hf_nli")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:  # our own, not the root's, which would print other libraries' lines a second time
+        logger.addHandler(logging.StreamHandler())
     # Both say on their own what our one line on bad input says better.
     datasets_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.set_verbosity_error()

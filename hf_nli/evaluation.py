@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -71,15 +72,19 @@ def evaluate(
         **scores,
     }
     if accelerator.is_main_process:
-        with staged(output_dir) as folder:
-            write_json(folder / "eval_results.json", results)
-            with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-                for pair, row in zip(pairs, logits, strict=True):
-                    decision = decide(row)
-                    prediction = {**pair, "label": LABELS[pair["label"]], "prediction": decision["label"]}
-                    file.write(json.dumps(prediction | {"scores": decision["scores"]}, ensure_ascii=False) + "\n")
+        _write(Path(output_dir), results, pairs, logits)
     accelerator.wait_for_everyone()
     return results
+
+
+def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor) -> None:
+    with staged(output_dir) as folder:
+        write_json(folder / "eval_results.json", results)
+        with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
+            for pair, row in zip(pairs, logits, strict=True):
+                decision = decide(row)
+                prediction = {**pair, "label": LABELS[pair["label"]], "prediction": decision["label"]}
+                file.write(json.dumps(prediction | {"scores": decision["scores"]}, ensure_ascii=False) + "\n")
 
 
 @torch.no_grad()
