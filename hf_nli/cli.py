@@ -184,10 +184,6 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     from transformers import HfArgumentParser
     from transformers.utils import logging as transformers_logging
 
-    logger = logging.getLogger("hf_nli")
-    logger.setLevel(logging.INFO)
-    if not logger.handlers:  # our own, not the root's, which would print other libraries' lines a second time
-        logger.addHandler(logging.StreamHandler())
     # Both say on their own what our one line on bad input says better.
     datasets_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.set_verbosity_error()
@@ -195,9 +191,15 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     function, dataclasses, summary = COMMANDS[command]
     prog = f"hf-nli {command}" if argv is not None else None
     parser = HfArgumentParser(dataclasses, prog=prog, description=summary)
+    # A handler of our own, not the root's, which would print other libraries' lines a second time.
+    logger, handler = logging.getLogger("hf_nli"), logging.StreamHandler()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
         function(*parser.parse_args_into_dataclasses(argv))
     except InputError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
+    finally:
+        logger.removeHandler(handler)
     return 0
