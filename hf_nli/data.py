@@ -228,7 +228,7 @@ def _row(premise: Any, hypothesis: Any, label: Any, names: list[str] | None) -> 
                 f"the label is the number {label}, and data sets number labels differently: replace the numbers by "
                 f"the names {', '.join(LABELS)}, or save the data with `datasets` and a ClassLabel feature"
             )
-        name = names[label]
+        name = names[label] if 0 <= label < len(names) else label
     if name not in LABEL2ID:
         raise ValueError(f"unknown label {name!r}; expected {', '.join(LABELS)}, or '-' for none")
     return {"premise": premise, "hypothesis": hypothesis, "label": LABEL2ID[name]}

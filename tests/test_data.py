@@ -7,6 +7,8 @@ import json
 import logging
 import zipfile
 
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
@@ -141,6 +143,17 @@ def test_label_ids_with_names_are_aligned_by_name(tmp_path):
     splits, dropped = read_nli(str(tmp_path / "ids.parquet"))
     assert splits["train"].to_list() == EXPECTED
     assert dropped == {"train": 1}
+
+
+@pytest.mark.parametrize("label", [-2, 3])
+def test_label_ids_outside_the_names_are_refused(label, tmp_path):
+    names = ClassLabel(names=["entailment", "neutral", "contradiction"])
+    schema = Features(premise=Value("string"), hypothesis=Value("string"), label=names).arrow_schema
+    rows = [dict(PAIRS[0], label=0), dict(PAIRS[1], label=label)]
+    source = tmp_path / "ids.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), source)  # which doesn't check the ids
+    with pytest.raises(InputError, match=f"row 2: unknown label {label}"):
+        load_nli(str(source))
 
 
 def test_a_changed_file_is_read_again(tmp_path):
