@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ def staged(output_dir: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=output_dir.parent))
         if output_dir.exists() and not output_dir.is_dir():
             temporary.rmdir()
-            raise FileExistsError(17, "a file of that name exists")
+            raise FileExistsError(errno.EEXIST, "a file of that name exists")
     except OSError as error:
         raise InputError(
             f"{output_dir}: can't be written to ({error.strerror}); choose another --output_dir"

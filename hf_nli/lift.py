@@ -15,8 +15,9 @@ scale. A few spare dimensions make it harmless. With H = d2l's width, W = the st
    residual needs it on every spare dimension. Spare dimensions therefore carry +-carry * m(gamma * z), small enough
    not to disturb the variance, and their LayerNorm weight scales them back.
 
-Everything is exact in real arithmetic but for the carriers' share of the variances (relative 1e-7 to 1e-6). The
-constants are exact in bfloat16 and float16.
+Everything is exact in real arithmetic but for the carriers' share of the variances, and the token's own share of the
+variance that the embedding LayerNorm divides by; both are small beside float32's rounding in all but the narrowest
+nets. The constants are exact in bfloat16 and float16.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _carry(num_hiddens: int) -> float:
     """How small means are carried, a power of two near sqrt(H) / 64.
 
     Smaller disturbs the variances less, but makes fine-tuning steps along the carried means larger by 1 / carry.
-    Means themselves shrink with sqrt(H), so this keeps the disturbance alike at every width, at about 1e-6.
+    Means themselves shrink with sqrt(H), so wider nets can carry them larger.
     """
     return 2.0 ** round(math.log2(math.sqrt(num_hiddens) / 64))
 

@@ -237,8 +237,8 @@ def test_download_that_fails_says_how_to_go_on(server, monkeypatch):
         read_checkpoint("bert.tiny")
 
 
-def test_published_sizes_and_hashes_are_d2ls(d2l):
-    """d2l's chapter registers the same files; its address is in the package."""
+def test_published_names_and_address(d2l):
+    """The address is in d2l's package; the files and their hashes are in the book alone."""
     assert checkpoints.DATA_URL == d2l.DATA_URL
     assert {name: published.num_heads for name, published in checkpoints.PUBLISHED.items()} == {
         "bert.small": 4,

@@ -1,9 +1,13 @@
 """Pairs to ids, with d2l's truncation."""
 
+import json
+import re
+
 import pytest
 from helpers import tiny_tokenizer
 
 from hf_nli.encoding import _kept_positions, encode_pairs
+from hf_nli.tokenization import build_tokenizer
 
 
 def d2l_truncate(premise, hypothesis, max_len):
@@ -39,11 +43,6 @@ def test_pairs_are_cut_on_both_sides():
 @pytest.mark.parametrize("max_length", [31, 32, 50, 64, 128])
 def test_ids_segments_and_lengths_are_d2ls_on_real_pairs(max_length, shared, d2l):
     """From the binary parses of the release, as d2l reads them."""
-    import json
-    import re
-
-    from hf_nli.tokenization import build_tokenizer
-
     vocabulary = json.loads((shared / "checkpoints/d2l_bert_small/vocab.json").read_text())
     ids = {token: index for index, token in enumerate(vocabulary)}
     rows = [line.split("\t") for line in (shared / "data/snli/snli_1.0_dev.txt").read_text().splitlines()[1:]]

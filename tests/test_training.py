@@ -5,13 +5,14 @@ import math
 
 import pytest
 import torch
-from helpers import write_pairs, write_tiny_model
+from helpers import write_tiny_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.errors import InputError
+from hf_nli.evaluation import evaluate
 from hf_nli.models import load_model
 from hf_nli.recipe import Recipe
-from hf_nli.training import parameter_groups, train
+from hf_nli.training import Run, parameter_groups, train
 
 RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6}
 
@@ -32,7 +33,7 @@ def test_it_learns(run):
     assert results["eval_accuracy"] > 0.9 > 0.6 > epochs[0]["eval_accuracy"]
 
 
-def test_results_count_what_was_done(run, model):
+def test_results_count_what_was_done(run, model, pairs):
     output_dir, results, _ = run
     assert json.loads((output_dir / "all_results.json").read_text()) == results
     assert results["num_train_examples"] == 144 and results["dropped_examples"] == 4
@@ -41,20 +42,14 @@ def test_results_count_what_was_done(run, model):
     assert 0 < results["padding_fraction"] < 0.5
     tokens_per_example = results["tokens_per_second"] / results["examples_per_second"]
     tokenizer = AutoTokenizer.from_pretrained(model)
-    lengths = [len(tokenizer(row["premise"], row["hypothesis"]).input_ids) for row in rows_of(results, output_dir)]
+    with open(pairs) as file:
+        rows = [json.loads(line) for line in file]
+    lengths = [len(tokenizer(row["premise"], row["hypothesis"]).input_ids) for row in rows if row["label"] != "-"]
     assert math.isclose(tokens_per_example, sum(lengths) / len(lengths), rel_tol=1e-6)
     assert math.isclose(results["examples_per_second"] * results["seconds"], 6 * 144, rel_tol=1e-6)
 
 
-def rows_of(results, output_dir):
-    text = write_pairs(output_dir.parent / "again.jsonl")
-    rows = [json.loads(line) for line in open(text)]
-    return [row for row in rows if row["label"] != "-"]
-
-
 def test_the_best_epoch_is_what_is_saved(run, pairs):
-    from hf_nli.evaluation import evaluate
-
     output_dir, results, log = run
     epochs = [record for record in log if record.get("epoch", 0) > 0]
     best = max(epochs, key=lambda record: (record["eval_accuracy"], -record["eval_loss"]))
@@ -65,8 +60,6 @@ def test_the_best_epoch_is_what_is_saved(run, pairs):
 
 
 def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, tmp_path, monkeypatch):
-    from hf_nli.training import Run
-
     accuracies = iter([0.9, 0.2, 0.8, 0.5])  # before training, then three epochs
     monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
     saved = []

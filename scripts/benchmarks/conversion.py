@@ -9,7 +9,6 @@ FOLDER holds a d2l checkpoint with 4 heads and a reference.npz: token_ids, segme
 
 import argparse
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -75,11 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, help="folder of a d2l checkpoint with reference.npz")
     reference = parser.parse_args().reference
-    for measure, arguments in ((exactness, [reference]), (cost, [])):
-        if None not in arguments:
-            with tempfile.TemporaryDirectory() as workspace:
-                measure(*arguments, Path(workspace))
+    with tempfile.TemporaryDirectory() as workspace:
+        if reference:
+            exactness(reference, Path(workspace))
+        cost(Path(workspace))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
