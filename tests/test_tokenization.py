@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, pipeline
 
 from hf_nli.errors import InputError
-from hf_nli.tokenization import SPECIAL_TOKENS, build_tokenizer
+from hf_nli.tokenization import SPECIAL_TOKENS, build_tokenizer, count_unknown, save_tokenizer
 
 WORDS = ["a", "b", "man", "dog", "'s", "is", "n't", ".", ",", "<", ">", "sep", "cls", "mask", "pad", "unk", "se", "p"]
 TOKENS = [*SPECIAL_TOKENS, *WORDS]
@@ -29,7 +29,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def folder(tokenizer, tmp_path_factory) -> Path:
     """The saved tokenizer beside a BERT config, as in a model folder."""
     path = tmp_path_factory.mktemp("model")
-    tokenizer.save_pretrained(path)
+    save_tokenizer(tokenizer, path)
     BertConfig(vocab_size=len(TOKENS)).save_pretrained(path)
     return path
 
@@ -115,6 +115,49 @@ def test_rules(tokenizer, text, tokens):
 def test_characters_beyond_plain_english(tokenizer, text, tokens):
     assert cut(tokenizer, text) == tokens
     assert len(tokenizer(text).input_ids) == len(tokens) + 2
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("He DOESN'T, can't, won't; it's", "he doesn 't , can 't , won 't ; it 's"),
+        ("the dogs' feet, O'Neil at ten o’clock", "the dogs ' feet , o 'neil at ten o 'clock"),
+        ("I cannot, I'm gonna", "i cannot , i 'm gonna"),
+        ("a blue-striped port-o-potty - 3-4", "a blue @-@ striped port @-@ o @-@ potty - 3 @-@ 4"),
+        ("10,000,000 at 2.5, 3", "10 @,@ 000 @,@ 000 at 2 @.@ 5 , 3"),
+        ('He says "hello", “hi” and ‘ho’', 'he says " hello " , " hi " and \' ho \''),
+        ("(a) [b] {c}", "( a ) [ b ] { c }"),
+        ("well -- no — ok – x--y…", "well – no — ok – x – y ..."),
+        ("Mr. J. Smith in the U.S. Navy, No. 7, U.S.-led.", "mr. j. smith in the u.s. navy , no. 7 , u.s.-led ."),
+        ("he/she R&B 4:06 $20 50%", "he / she r & b 4 : 06 $ 20 50 %"),
+        # the treebank's words, as in the release's parses
+        ("He does n't , wo n't -LRB- `` a '' ` b ' -RRB- .", "he doesn 't , won 't ( \" a \" ' b ' ) ."),
+        ("a < sep> b <sep>", "a < sep > b < sep >"),
+        ("", ""),
+    ],
+)
+def test_wikitext_rules(text, tokens):
+    tokenizer = build_tokenizer(TOKENS, max_length=128, text_style="wikitext")
+    assert cut(tokenizer, text) == tokens.split()
+    if "'neil" not in tokens:  # apart, it could be a quotation as well
+        assert cut(tokenizer, tokens) == tokens.split()
+
+
+def test_unknown_text_style():
+    with pytest.raises(InputError, match="no text style 'moses'; choose ptb or wikitext"):
+        build_tokenizer(TOKENS, max_length=128, text_style="moses")
+
+
+def test_wikitext_style_is_kept(tmp_path):
+    save_tokenizer(build_tokenizer([*TOKENS, "@-@", "'t"], 128, "wikitext"), tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.init_kwargs["text_style"] == "wikitext"
+    assert loaded.tokenize("a-b man 't") == ["a", "@-@", "b", "man", "'t"]
+
+
+def test_unknown_words_are_counted(tokenizer):
+    assert count_unknown(tokenizer, iter(["A man isn't blue.", "", "<sep> <unk>"])) == (1, 12)
+    assert count_unknown(tokenizer, []) == (0, 0)
 
 
 def test_splits_on_every_white_space_of_python(tokenizer):
@@ -240,7 +283,20 @@ def test_loads_where_hf_nli_cannot_be_imported(tokenizer, folder, tmp_path):
     assert encoded == dict(tokenizer(texts, texts[::-1], padding=True, truncation=True))
     assert (max_length, padding_side) == (128, "right")
     assert input_names == ["input_ids", "token_type_ids", "attention_mask"] == list(encoded)
-    assert (folder / "again/tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+
+
+def test_saved_again_by_others_it_is_the_same(tokenizer, folder, tmp_path):
+    """As other projects save it, after training for instance."""
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    texts = ["A man's dog isn't\u2003a dog.", *INJECTIONS]
+    again, raw = AutoTokenizer.from_pretrained(tmp_path), Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert dict(again(texts, texts)) == dict(tokenizer(texts, texts))
+    assert again.init_kwargs["text_style"] == "ptb"
+    for text in texts:
+        if text not in SPECIAL_TOKENS:  # of which `tokenizers` alone can't tell who wrote them
+            assert raw.encode(text).ids == tokenizer(text).input_ids
+    save_tokenizer(again, tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
@@ -249,9 +305,8 @@ def test_typed_special_tokens_are_ordinary_text(tokenizer, folder, text):
         ids = loaded(text, add_special_tokens=False).input_ids
         assert ids and not SPECIAL_IDS & set(ids)
         assert "".join(loaded.convert_ids_to_tokens(ids)) == text.lower().replace(" ", "")
-        if text not in SPECIAL_TOKENS:
-            raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            assert raw.encode(text, add_special_tokens=False).ids == ids
+        raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        assert raw.encode(text, add_special_tokens=False).ids == ids
 
 
 def test_behaves_like_any_tokenizer(tokenizer):
@@ -300,8 +355,17 @@ def test_pipeline_feeds_the_model_d2ls_ids_and_segments(tokenizer):
     assert not torch.allclose(expected, one_segment, atol=1e-3)
 
     classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
-    scores = {row["label"]: row["score"] for row in classify({"text": "A dog.", "text_pair": "isn't"})}
-    assert [scores[f"LABEL_{i}"] for i in range(3)] == pytest.approx(expected.tolist(), abs=1e-6)
+
+    def scores(**pair):
+        found = {row["label"]: row["score"] for row in classify(pair)}
+        return [found[f"LABEL_{i}"] for i in range(3)]
+
+    assert scores(text="A dog.", text_pair="isn't") == pytest.approx(expected.tolist(), abs=1e-6)
+    # An empty second text is none to Transformers; a space is a text without words.
+    with torch.no_grad():
+        empty = model(**tokenizer(["A dog."], [""], return_tensors="pt")).logits.softmax(-1)[0]
+    assert scores(text="A dog.", text_pair=" ") == pytest.approx(empty.tolist(), abs=1e-6)
+    assert scores(text="A dog.", text_pair="") != pytest.approx(empty.tolist(), abs=1e-3)
 
 
 COUNT = """
@@ -314,22 +378,26 @@ for start, unit, end in json.load(sys.stdin):
 """
 
 
-def test_time_is_linear_in_the_length(folder):
+@pytest.mark.parametrize("style", ["ptb", "wikitext"])
+def test_time_is_linear_in_the_length(style, tmp_path):
     """A megabyte each takes a second or so; anything quadratic would take hours and is stopped."""
-    counts = {
-        ("", "a,", ""): 1_000_000,
-        ("", "1,", ""): 2,
-        ("", "a-", ""): 2,
-        ("", "a.", ""): 2,
-        ("", ".", ""): 1,
-        ("", '"', ""): 1_000_000,
-        ("u.s.", "'", "x"): 500_002,
-        ("", "a", "n't"): 2,
-        ("a.", " ", "x"): 2,
-        ("", "A man isn't a dog. ", ""): 1_000_000 // 19 * 7,
+    texts = {  # start, unit, end: tokens in each style
+        ("", "a,", ""): (1_000_000, 1_000_000),
+        ("", "1,", ""): (2, 1_000_000),
+        ("", "a-", ""): (2, 1_000_000),
+        ("", "a.", ""): (2, 1),
+        ("", ".", ""): (1, 1),
+        ("", '"', ""): (1_000_000, 1_000_000),
+        ("u.s.", "'", "x"): (500_002, 500_002),
+        ("", "a", "n't"): (2, 2),
+        ("a.", " ", "x"): (2, 2),
+        ("a", " ", "n't"): (2, 2),
+        ("", "A man isn't a dog. ", ""): (1_000_000 // 19 * 7, 1_000_000 // 19 * 7),
     }
+    save_tokenizer(build_tokenizer(TOKENS, 128, style), tmp_path)
+    counts = {text: tokens[["ptb", "wikitext"].index(style)] for text, tokens in texts.items()}
     result = subprocess.run(
-        [sys.executable, "-c", COUNT, str(folder / "tokenizer.json")],
+        [sys.executable, "-c", COUNT, str(tmp_path / "tokenizer.json")],
         input=json.dumps(list(counts)),
         capture_output=True,
         text=True,

@@ -1,0 +1,108 @@
+"""How English text becomes words: the rules of each text style, as regular expressions of the `tokenizers` library.
+
+Every style works on lower case in two steps: `rewrites` change what it spells differently, `tokens` cut the text. No
+pattern scans further than the next word or mark before it may fail, so time stays linear on any text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPACE = r"\s\x1c-\x1f"  # where Python's str.split() splits
+LETTER = rf"[[^{SPACE}\p{{P}}\p{{S}}]_]"  # what words are made of: letters, digits, accents, invisible characters
+END = rf"(?!{LETTER})"
+
+BRACKETS = {"(": "lrb", ")": "rrb", "[": "lsb", "]": "rsb", "{": "lcb", "}": "rcb"}
+CLITIC = rf"'(?:[smd]|re|ve|ll){END}"  # dog 's, we 've
+ELISION = rf"'(?:(?:n'?|em|til|cause|\d\ds?){END}|t(?=(?:is|was)?{END}))"  # slip 'n' slide, the '60s, 't is
+
+ABBREVIATIONS = (
+    r"mr|mrs|ms|dr|prof|gen|col|lt|sgt|capt|sen|gov|rev|jr|sr|ph\.d|"  # people
+    r"st|mt|ft|rd|rt|ave|blvd|inc|corp|co|ltd|bros|dept|vs|etc|"  # places, firms, the rest
+    r"jan|feb|apr|aug|sept|oct|nov|dec"  # not mar, sat, sun: more often words
+)
+ABBREVIATED = rf"(?<=\b(?:[a-z]\.[a-z]|{ABBREVIATIONS})\.)"  # right after the full stop of u.s. or dr.
+FULL_STOP = rf"(?:\.{END}(?!\.\.){ABBREVIATED})?"  # dr. with its full stop
+INITIAL = rf"[a-z]\.(?=\s++{LETTER})"  # j. smith, but: the letter d .
+NUMBER = r"no\.(?=\s?\d)"  # no. 7, but: she says no .
+MARK = rf"[^{SPACE}][\p{{M}}\u200d]*+"  # any other mark, alone but for accents and emoji joiners
+
+# Holds a word of the treebank together: blue-striped, u.s.-led, he/she, r&b, base.a, 10,000, 53:11, o'clock.
+JOINT = rf"(?:\.?-|[./&]|(?<=\d)[,:](?=\d)|(?!{CLITIC})')(?=\w)"
+
+
+@dataclass(frozen=True)
+class TextStyle:
+    """The rules of a style.
+
+    Attributes:
+        rewrites: Patterns and what replaces them, in order.
+        tokens: Patterns of every kind of token; the first that fits is cut off.
+    """
+
+    rewrites: tuple[tuple[str, str], ...]
+    tokens: tuple[str, ...]
+
+
+# The words of the Stanford parses that SNLI ships and d2l reads: Penn Treebank tokens.
+PTB = TextStyle(
+    rewrites=(
+        ("’", "'"),
+        ("‘", "`"),
+        ("“", "``"),
+        ("”", "''"),
+        (rf"(?<={LETTER})n't{END}", " n't"),  # can't -> ca n't
+        (r'(?<![^\s(\[{`])"(?!\s*\z)', "``"),  # opens a quotation: after a space or bracket, with more to come
+        ('"', "''"),  # any other closes it
+        (rf"(?<![^\s(\[{{`])(?!{CLITIC}|{ELISION})'(?={LETTER})", "`"),  # 'free car washes' -> ` free car washes '
+        *((rf"\{bracket}", f" -{name}- ") for bracket, name in BRACKETS.items()),
+        (r"--+|[–—―]", "--"),
+        ("…", "..."),
+        (r"\.{3,}", "..."),
+        # The full stop of an abbreviation doesn't end the sentence, Stanford adds one that does: u.s. -> u.s. .
+        (rf"\.(?=(?:[\s']|-r[rsc]b-)*+\z){ABBREVIATED}", ". ."),
+    ),
+    tokens=(
+        r"-[lr][rsc]b-",
+        r"--",
+        r"\.\.+",
+        r"``",
+        r"''",
+        CLITIC,
+        ELISION,
+        rf"can(?=not{END})|(?:gon|wan)(?=na{END})|got(?=ta{END})|(?:gim|lem)(?=me{END})",  # can not, gon na
+        INITIAL,
+        NUMBER,
+        rf"{LETTER}++(?:{JOINT}{LETTER}++)*+{FULL_STOP}",
+        MARK,
+    ),
+)
+
+# The words of WikiText, which d2l pretrains on: a @-@ b, 1 @,@ 000, don 't, "quoted". Reads the treebank's words too.
+WIKITEXT = TextStyle(
+    rewrites=(
+        ("[’‘]", "'"),
+        ("``|''|[“”]", '"'),
+        ("`", "'"),
+        *((f"-{name}-", bracket) for bracket, name in BRACKETS.items()),
+        (rf"(?<={LETTER})\s++n't{END}", "n 't"),  # do n't -> don 't
+        (rf"(?<={LETTER})-(?={LETTER})", " @-@ "),
+        (r"(?<=\d),(?=\d)", " @,@ "),
+        (r"(?<=\d)\.(?=\d)", " @.@ "),
+        (r"--+|―", "–"),
+        ("…", "..."),
+        (r"\.{3,}", "..."),
+    ),
+    tokens=(
+        r"@[-,.]@",
+        r"\.\.+",
+        rf"(?<={LETTER})'{LETTER}++",  # don't -> don 't, o'neil -> o 'neil
+        rf"'(?:[smdt]|re|ve|ll){END}",  # the same when they are apart already
+        INITIAL,
+        NUMBER,
+        rf"{LETTER}++(?:\.-?(?=\w){LETTER}++)*+{FULL_STOP}",  # base.a, u.s.-led, dr. with its full stop
+        MARK,
+    ),
+)
+
+TEXT_STYLES = {"ptb": PTB, "wikitext": WIKITEXT}
