@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.errors import InputError
+from hf_nli.options import TRUNCATION_HELP, Truncation
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Recipe:
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Pairs a batch, on each process."})
     per_device_eval_batch_size: int = field(default=256, metadata={"help": "Pairs a batch when evaluating."})
     max_seq_length: int = field(default=128, metadata={"help": "Tokens a pair, <cls> and both <sep> included."})
+    truncation: Truncation = field(default="longest_first", metadata=TRUNCATION_HELP)
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches for each optimizer step."})
     mixed_precision: Literal["no", "bf16", "fp16"] = field(
         default="no", metadata={"help": "Precision of matrix products; weights stay in float32."}
@@ -38,7 +40,6 @@ class Recipe:
             "per_device_train_batch_size": 1,
             "per_device_eval_batch_size": 1,
             "gradient_accumulation_steps": 1,
-            "max_seq_length": 5,  # <cls>, two <sep>, and a token of each text
             "learning_rate": 0.0,
             "weight_decay": 0.0,
             "warmup_ratio": 0.0,

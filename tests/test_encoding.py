@@ -1,12 +1,17 @@
-"""Pairs to ids, with d2l's truncation."""
+"""Pairs to ids: d2l's truncation, the proportional one, and what is kept of it all."""
 
 import json
 import re
 
 import pytest
-from helpers import tiny_tokenizer
+from datasets import Dataset, Features, Value
+from helpers import SPECIAL_TOKENS, tiny_tokenizer, write_pairs
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
-from hf_nli.encoding import _kept_positions, encode_pairs
+from hf_nli.data import load_nli
+from hf_nli.encoding import encode, encode_pairs, kept_lengths
+from hf_nli.errors import InputError
 from hf_nli.tokenization import build_tokenizer
 
 
@@ -24,20 +29,96 @@ def test_truncation_is_d2ls_for_all_lengths(max_len):
     for p in range(81):
         for h in range(81):
             premise, hypothesis = list(range(p)), list(range(100, 100 + h))
-            positions = [None, *range(p), None, *range(100, 100 + h), None]
-            sequence_ids = [None] + [0] * p + [None] + [1] * h + [None]
             d2l_truncate(premise, hypothesis, max_len)
-            kept = [positions[position] for position in _kept_positions(sequence_ids, max_len)]
-            assert kept == [None, *premise, None, *hypothesis, None], (p, h)
+            assert kept_lengths(p, h, max_len - 3, "longest_first") == (len(premise), len(hypothesis)), (p, h)
 
 
-def test_pairs_are_cut_on_both_sides():
+@pytest.mark.parametrize("max_len", range(8, 65))
+def test_proportional_truncation_keeps_the_ratio_for_all_lengths(max_len):
+    """The best of all ways to keep as many tokens as fit, tried one by one."""
+    budget = max_len - 3
+    for p in range(81):
+        for h in range(81):
+            if p + h <= budget:
+                best = (p, h)
+            else:
+                ways = [(kept, budget - kept) for kept in range(min(p, 1), budget - min(h, 1) + 1)]
+                # |kept / budget - p / (p + h)| without fractions; of two equals the longer premise
+                best = min(reversed(ways), key=lambda way: abs(way[0] * (p + h) - budget * p))
+            assert kept_lengths(p, h, budget, "proportional") == best
+            assert best[0] <= p and best[1] <= h and (min(p, 1), min(h, 1)) <= best
+
+
+@pytest.mark.parametrize(
+    "truncation, last", [("longest_first", "a b c <sep> c b"), ("proportional", "a b c d <sep> c")]
+)
+def test_pairs_are_cut_on_both_sides(truncation, last):
+    """Pairs that share a text are cut each in its own way."""
     tokenizer = tiny_tokenizer(["a", "b", "c", "d", "e"])
-    encoded = encode_pairs(tokenizer, ["a b c d e", "a"], ["e d c b a", "b"], max_length=8)
-    tokens = [tokenizer.convert_ids_to_tokens(row) for row in encoded["input_ids"]]
-    assert tokens == [["<cls>", "a", "b", "c", "<sep>", "e", "d", "<sep>"], ["<cls>", "a", "<sep>", "b", "<sep>"]]
-    assert encoded["token_type_ids"] == [[0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1]]
-    assert encoded["attention_mask"] == [[1] * 8, [1] * 5]
+    premises, hypotheses = ["a b c d e", "a", "a b c d e", "a b c d e"], ["e d c b a", "b", "", "c b"]
+    encoded = encode_pairs(tokenizer, premises, hypotheses, 8, truncation)
+    tokens = [" ".join(tokenizer.convert_ids_to_tokens(row)) for row in encoded["input_ids"]]
+    assert tokens == [f"<cls> {kept} <sep>" for kept in ("a b c <sep> e d", "a <sep> b", "a b c d e <sep>", last)]
+    assert encoded["token_type_ids"][:3] == [[0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1], [0] * 7 + [1]]
+    assert encoded["attention_mask"] == [[1] * 8, [1] * 5, [1] * 8, [1] * 8]
+
+
+def test_what_a_tokenizer_did_before_does_not_matter():
+    tokenizer = tiny_tokenizer(["a", "b"])
+    expected = encode_pairs(tokenizer, ["a b a b"], ["b"], 16)
+    tokenizer(["a b a b"], ["b"], truncation=True, max_length=5, padding="max_length")
+    assert encode_pairs(tokenizer, ["a b a b"], ["b"], 16) == expected
+    assert expected["input_ids"][0][1:5] == tokenizer.convert_tokens_to_ids(["a", "b", "a", "b"])
+
+
+def test_another_models_tokenizer():
+    """Without segments, with another template: what the tokenizer itself makes of pairs that fit."""
+    backend = Tokenizer(models.WordLevel({"<s>": 0, "</s>": 1, "<unk>": 2, "a": 3, "b": 4}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = [("<s>", 0), ("</s>", 1)]
+    backend.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", special)
+    names = ["input_ids", "attention_mask"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", model_input_names=names)
+    pairs = ["a b", "a"], ["b", "c"]
+    assert encode_pairs(tokenizer, *pairs, 16) == dict(tokenizer(*pairs))
+    assert encode_pairs(tokenizer, ["a b a b"], ["b b b"], 8)["input_ids"] == [[0, 3, 4, 1, 1, 4, 4, 1]]
+
+
+def test_half_a_surrogate_pair_is_refused():
+    with pytest.raises(InputError, match=r"'a \\ud83d b' holds half of a surrogate pair"):
+        encode_pairs(tiny_tokenizer(["a"]), ["a", "a \ud83d b"], ["a", "a"], 8)
+
+
+def test_encoded_data_are_kept(monkeypatch):
+    """The key of the cache is what the result depends on, and nothing else."""
+    rows = {"premise": ["a b c d e", "b"], "hypothesis": ["e d", "a"], "label": [0, 2]}
+    features = Features(premise=Value("string"), hypothesis=Value("string"), label=Value("int64"))
+    pairs, words = Dataset.from_dict(rows, features=features), ["a", "b", "c", "d", "e"]
+    changes = {
+        "max_length": lambda: encode(pairs, tiny_tokenizer(words), 9),
+        "truncation": lambda: encode(pairs, tiny_tokenizer(words), 8, "proportional"),
+        "vocabulary": lambda: encode(pairs, tiny_tokenizer(words[::-1]), 8),
+        "text style": lambda: encode(pairs, build_tokenizer([*SPECIAL_TOKENS, *words], 32, "wikitext"), 8),
+        "data": lambda: encode(pairs.select([0]), tiny_tokenizer(words), 8),
+    }
+    first = encode(pairs, tiny_tokenizer(words), 8)
+    assert first["labels"][:] == [0, 2]
+    fingerprints = {name: change()._fingerprint for name, change in changes.items()}
+    assert len({first._fingerprint, *fingerprints.values()}) == 1 + len(changes)
+    used = tiny_tokenizer(words)
+    used(["a"], ["b"], truncation=True, max_length=5, padding="max_length")
+    assert encode(pairs, used, 8)._fingerprint == first._fingerprint
+    monkeypatch.setattr("hf_nli.__version__", "another")
+    assert encode(pairs, tiny_tokenizer(words), 8)._fingerprint != first._fingerprint
+
+
+def test_a_second_run_starts_at_once(tmp_path, monkeypatch):
+    source = write_pairs(tmp_path / "pairs.jsonl")
+    first = encode(load_nli(source)["train"], tiny_tokenizer(), 16)
+    monkeypatch.delattr("hf_nli.encoding.encode_pairs")
+    assert encode(load_nli(source)["train"], tiny_tokenizer(), 16).to_list() == first.to_list()
+    with pytest.raises(NameError):
+        encode(load_nli(source)["train"], tiny_tokenizer(), 15)
 
 
 @pytest.mark.parametrize("max_length", [31, 32, 50, 64, 128])
