@@ -2,233 +2,251 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
-import shutil
-import zipfile
-import zlib
-from hashlib import sha256
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config, load_dataset
+import pyarrow
+import pyarrow.compute
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
+from datasets.fingerprint import Hasher
 
+import hf_nli
 from hf_nli.errors import InputError
-from hf_nli.files import staged
-from hf_nli.labels import LABEL2ID, LABELS
+from hf_nli.labels import LABELS, label_id, label_set
+from hf_nli.options import DataOptions
+from hf_nli.sources import LOADERS, lines, load_source
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_SHARE = 0.05
 
-FEATURES = Features(
-    {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=list(LABELS))}
-)
-# Where each column may be found: our own schema, the Stanford release, `transformers.pipeline`'s pairs.
-COLUMNS = {
-    "premise": ("premise", "sentence1", "text"),
-    "hypothesis": ("hypothesis", "sentence2", "text_pair"),
-    "label": ("label", "gold_label"),
-}
-SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-RELEASE_SUFFIXES = (".jsonl", ".txt")  # in this order: both hold the same rows
-# Tab-separated text is not quoted: the release's sentences hold lone quotation marks. An empty field is an empty text.
-_TABS = {"sep": "\t", "quoting": csv.QUOTE_NONE, "keep_default_na": False}
-LOADERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".jsonl": ("json", {}),
-    ".json": ("json", {}),
-    ".csv": ("csv", {"keep_default_na": False}),
-    ".tsv": ("csv", _TABS),
-    ".txt": ("csv", _TABS),
-    ".parquet": ("parquet", {}),
-}
-
-
-def load_nli(source: str) -> DatasetDict:
+def load_nli(
+    source: str,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+    text: Literal["raw", "parse"] = "raw",
+    premise_column: str | None = None,
+    hypothesis_column: str | None = None,
+    label_column: str | None = None,
+    label_names: list[str] | None = None,
+) -> DatasetDict:
     """Loads an NLI data set, dropping the rows without a gold label (which it logs).
 
     Args:
-        source: A Hub id (`stanfordnlp/snli`), the Stanford release as a folder or zip file, or a single .jsonl, .json,
-            .csv, .tsv, .txt or .parquet file (.gz too), whose rows become the split "train".
+        source: A Hub id (`stanfordnlp/snli`); the Stanford release, or a folder or zip with files named like its; a
+            .jsonl, .json, .csv, .tsv, .txt or .parquet file (.gz too); a pattern of such files ("data/*.parquet"); or
+            a folder written by `save_to_disk`. Files that don't name their split become "train".
+        config: The configuration of a data set on the Hub.
+        revision: Its branch, tag or commit.
+        text: "raw" takes the release's sentences; "parse" the words of its binary parses, as d2l's `read_snli` does.
+        premise_column: The premise's column; by default it is recognized (premise, sentence1, text).
+        hypothesis_column: The hypothesis's column (hypothesis, sentence2, text_pair).
+        label_column: The label's column (label, gold_label).
+        label_names: What the label ids 0, 1, … mean; needed if labels are ids and no ClassLabel feature says so.
 
     Returns:
-        Splits with `premise` and `hypothesis` (string) and `label` (ClassLabel: entailment, neutral, contradiction).
+        Splits with `premise` and `hypothesis` (string) and `label` (ClassLabel: entailment, neutral, contradiction;
+        for a two-way data set entailment, not_entailment).
 
     Raises:
         InputError: If the source is missing, damaged or empty, has no recognizable columns, or a label is unknown.
+
+    Example:
+        >>> load_nli("pairs.csv", label_names=["contradiction", "neutral", "entailment"])["train"][0]  # doctest: +SKIP
+        {'premise': 'A man sleeps.', 'hypothesis': 'A man is awake.', 'label': 2}
     """
-    return read_nli(source)[0]
+    columns = {"premise_column": premise_column, "hypothesis_column": hypothesis_column, "label_column": label_column}
+    options = DataOptions(config, revision, text, label_names=label_names, **columns)
+    return NLIData(source, options).read_all()
 
 
-def read_nli(source: str) -> tuple[DatasetDict, dict[str, int]]:
-    """Like `load_nli`, and tells how many rows without a gold label each split lost."""
-    splits, dropped = DatasetDict(), {}
-    for name, raw in _load(source).items():
-        split = _with_schema(raw, f"{source}, {name}")
-        dropped[name] = len(raw) - len(split)
-        logger.info("%s, %s: %d rows, %d without a gold label dropped", source, name, len(split), dropped[name])
-        if len(split):  # test splits are often published without labels
-            splits[name] = split
-    if not splits:
-        raise InputError(f"{source}: no row with a gold label")
-    return splits, dropped
+class NLIData:
+    """An opened source, whose splits are read when they are asked for.
 
-
-def find_split(splits: DatasetDict, source: str, *names: str) -> str:
-    """Finds the first of `names` among the splits, or else the only split there is.
-
-    Raises:
-        InputError: If there are several splits and none of them is named so.
+    Attributes:
+        source: Where it is from.
+        splits: The splits as they are, by name.
+        labels: `labels.LABELS` or `labels.TWO_WAY_LABELS`.
+        dropped: How many rows without a gold label each split lost that has been read.
     """
-    for name in names:
-        if name in splits:
-            return name
-    if len(splits) == 1:
-        return next(iter(splits))
-    raise InputError(f"{source}: no split named {' or '.join(names)}; it has {', '.join(splits)}")
 
+    def __init__(self, source: str, options: DataOptions | None = None) -> None:
+        self.source, self.options = source, options or DataOptions()
+        self.splits, self._files = load_source(source, self.options.dataset_config, self.options.dataset_revision)
+        self.labels = label_set(name for split in self.splits for name in self._label_names(split))
+        self.dropped: dict[str, int] = {}
 
-def train_and_validation(dataset: str, validation_dataset: str | None, seed: int) -> tuple[Dataset, Dataset, int]:
-    """Loads what a run trains and validates on.
+    def read_all(self) -> DatasetDict:
+        """Reads all splits that have gold labels; those of test data are often kept back."""
+        splits = DatasetDict({name: pairs for name in self.splits if len(pairs := self.read(name))})
+        if not splits:
+            raise InputError(f"{self.source}: no row with a gold label")
+        return splits
 
-    Args:
-        dataset: A source with a split "train", or with only one.
-        validation_dataset: Another source to validate on. By default it is the first one's split "validation", or
-            else 5 % of the training rows, which are set aside (and the log says so).
-        seed: Chooses the rows that are set aside.
+    def read_first(self, *names: str) -> tuple[str, Dataset]:
+        """Reads the first split of these names that has gold labels, or else the only split there is.
 
-    Returns:
-        Training pairs, validation pairs, and how many training rows had no gold label.
+        Raises:
+            InputError: If there is none.
+        """
+        present = [name for name in names if name in self.splits] or list(self.splits) * (len(self.splits) == 1)
+        for name in present:
+            if len(pairs := self.read(name)):
+                return name, pairs
+        if present:
+            raise InputError(f"{self.source}, {present[0]}: no row with a gold label")
+        raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.splits)}")
 
-    Raises:
-        InputError: If a source can't be loaded or doesn't have the split.
-    """
-    splits, dropped = read_nli(dataset)
-    name = find_split(splits, dataset, "train")
-    pairs = splits[name]
-    if validation_dataset:
-        others, _ = read_nli(validation_dataset)
-        return pairs, others[find_split(others, validation_dataset, "validation")], dropped[name]
-    if "validation" in splits and name != "validation":
-        return pairs, splits["validation"], dropped[name]
-    if len(pairs) < 2:
-        raise InputError(f"{dataset}: one row can't be split into training and validation; give --validation_dataset")
-    parts = pairs.train_test_split(max(1, round(VALIDATION_SHARE * len(pairs))), seed=seed)
-    share = f"{len(parts['test'])} of {len(pairs)} training rows ({VALIDATION_SHARE:.0%})"
-    logger.info("No validation split: %s set aside by seed %d", share, seed)
-    return parts["train"], parts["test"], dropped[name]
+    def read(self, name: str) -> Dataset:
+        """Reads a split: premise, hypothesis and label, without the rows that have no gold label."""
+        raw, columns = self.splits[name], self._columns(name)
+        names = self.options.label_names or getattr(raw.features[columns["label"]], "names", None)
+        # In a file of fields, a row that ends early lacks the last one.
+        last = raw.column_names[-1] if self._loader(name) == "csv" else None
+        labels, parse = self.labels, self.options.text == "parse"
 
-
-def _load(source: str) -> DatasetDict:
-    path = Path(source)
-    if path.is_file() and zipfile.is_zipfile(path):
-        path = _unpacked(path)
-    if path.is_dir():
-        files = _release(source, path)
-    elif path.is_file():
-        files = {"train": source}
-        if not path.stat().st_size:
-            raise InputError(f"{source}: the file is empty")
-    elif _suffix(source) in LOADERS or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source):
-        raise InputError(f"{source}: no such file or folder")
-    else:
-        return _load_dataset(source, source)
-    suffix = _suffix(next(iter(files.values())))
-    if suffix not in LOADERS:
-        raise InputError(f"{source}: not one of {', '.join(LOADERS)} (or .gz of one)")
-    loader, options = LOADERS[suffix]
-    return _load_dataset(source, loader, data_files=files, **options)
-
-
-def _load_dataset(source: str, *args: Any, **options: Any) -> DatasetDict:
-    try:
-        return load_dataset(*args, **options)
-    except ConnectionError as error:
-        raise InputError(f"{source}: no such file or folder here, and the Hub can't be reached") from error
-    except Exception as error:  # readers of damaged files raise errors of many families
-        cause = error.__cause__ or error
-        reason = (str(cause) or type(cause).__name__).strip().splitlines()[0]
-        raise InputError(f"{source}: can't be loaded ({reason})") from error
-
-
-def _suffix(file: str) -> str:
-    return Path(file.removesuffix(".gz")).suffix
-
-
-def _unpacked(archive: Path) -> Path:
-    """Unpacks the data files of a zip, once, among what `datasets` unpacks; only their base names are used."""
-    stat = archive.stat()
-    key = sha256(f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-    folder = Path(config.EXTRACTED_DATASETS_PATH) / key
-    if not folder.exists():
-        with staged(folder) as temporary:
+        def convert(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
+            rows: dict[str, list] = {column: [] for column in columns}
             try:
-                with zipfile.ZipFile(archive) as members:
-                    for member in members.namelist():
-                        if Path(member).suffix in RELEASE_SUFFIXES and not member.startswith("__MACOSX"):
-                            with members.open(member) as file, (temporary / Path(member).name).open("wb") as target:
-                                shutil.copyfileobj(file, target)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-                raise InputError(f"{archive}: a damaged or encrypted zip ({error})") from error
-    return folder
+                values = [batch[column] for column in columns.values()]
+            except UnicodeDecodeError as error:
+                raise InputError(f"{self.source}, {name}: the text is not UTF-8 ({error}); save it as UTF-8") from None
+            for index, *fields, end in zip(indices, *values, batch[last] if last else indices, strict=True):
+                try:
+                    if end is None:
+                        raise ValueError("it has fewer fields than the header")
+                    row = _row(*fields, names, labels, parse)
+                except ValueError as error:
+                    raise InputError(f"{self.source}, {name}, {self._place(name, index)}: {error}") from None
+                if row:
+                    for column, value in zip(rows, row, strict=True):
+                        rows[column].append(value)
+            return rows
+
+        features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
+        fingerprint = Hasher.hash([raw._fingerprint, columns, names, last, labels, parse, hf_nli.__version__])
+        # Among the caches of `datasets`, also for a saved folder, beside whose files it would write otherwise.
+        cache = Path(config.HF_DATASETS_CACHE) / "hf_nli" / f"{fingerprint}.arrow"
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        pairs = raw.map(
+            convert,
+            batched=True,
+            with_indices=True,
+            remove_columns=raw.column_names,
+            features=features,
+            cache_file_name=str(cache),
+            new_fingerprint=fingerprint,
+            desc="Reading",
+        )
+        self.dropped[name] = len(raw) - len(pairs)
+        self._warn(name, pairs)
+        return pairs
+
+    def _warn(self, name: str, pairs: Dataset) -> None:
+        where = f"{self.source}, {name}"
+        logger.info("%s: %d pairs", where, len(pairs))
+        if self.dropped[name]:
+            logger.warning("%s: %d rows without a gold label dropped", where, self.dropped[name])
+        for column in ("premise", "hypothesis"):
+            empty = sum(
+                pyarrow.compute.sum(pyarrow.compute.equal(pyarrow.compute.utf8_trim_whitespace(texts), "")).as_py()
+                for texts in chunks(pairs, column)
+            )
+            if empty:
+                logger.warning("%s: %d rows with an empty %s", where, empty, column)
+
+    def _columns(self, split: str) -> dict[str, str]:
+        columns, present = {}, self.splits[split].column_names
+        for column, candidates in self.options.columns.items():
+            found = [name for name in candidates if name in present]
+            if not found:
+                raise InputError(
+                    f"{self.source}, {split}: no column for the {column} ({', '.join(candidates)}) in "
+                    f"{', '.join(present)}; name it with --{column}_column"
+                )
+            columns[column] = found[0]
+        return columns
+
+    def _label_names(self, split: str) -> Iterator[str]:
+        column = self._columns(split)["label"]
+        declared = self.options.label_names or getattr(self.splits[split].features[column], "names", ())
+        yield from declared
+        for batch in () if declared else self.splits[split].select_columns(column).iter(10_000):
+            yield from filter(lambda label: isinstance(label, str), set(batch[column]))
+
+    def _loader(self, split: str) -> str | None:
+        files = self._files.get(split)
+        return LOADERS[Path(files[0].removesuffix(".gz")).suffix][0] if files else None
+
+    def _place(self, split: str, index: int) -> str:
+        line = next(islice(lines(self._files.get(split, [])), index, None), None)
+        if line is None:
+            return f"row {index + 1}"
+        return f"row {index + 1} (line {line[1]} of {Path(line[0]).name})"
 
 
-def _release(source: str, folder: Path) -> dict[str, str]:
-    """The files `…_train`, `…_dev`, `…_test` of a Stanford release."""
-    for suffix in RELEASE_SUFFIXES:
-        found = {}
-        for file in sorted(folder.rglob(f"*{suffix}")):
-            if match := re.fullmatch(r"(?:.*_)?(train|dev|validation|test)", file.stem):
-                found[SPLITS[match[1]]] = str(file)
-        if found:
-            return {split: found[split] for split in SPLITS.values() if split in found}
-    raise InputError(
-        f"{source}: no files named like snli_1.0_train.jsonl, snli_1.0_dev.jsonl or snli_1.0_test.jsonl (or .txt)"
-    )
-
-
-def _with_schema(split: Dataset, where: str) -> Dataset:
-    columns = {}
-    for column, candidates in COLUMNS.items():
-        present = [name for name in candidates if name in split.column_names]
-        if not present:
-            raise InputError(f"{where}: no column for the {column} ({', '.join(candidates)}) in {split.column_names}")
-        columns[column] = present[0]
-    names = getattr(split.features[columns["label"]], "names", None)
-
-    def convert(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
-        rows: dict[str, list] = {column: [] for column in columns}
-        for index, *values in zip(indices, *(batch[name] for name in columns.values()), strict=True):
-            try:
-                row = _row(*values, names)
-            except ValueError as error:
-                raise InputError(f"{where}, row {index + 1}: {error}") from None
-            if row:
-                for column, value in row.items():
-                    rows[column].append(value)
-        return rows
-
-    return split.map(
-        convert, batched=True, with_indices=True, remove_columns=split.column_names, features=FEATURES, desc="Reading"
-    )
-
-
-def _row(premise: Any, hypothesis: Any, label: Any, names: list[str] | None) -> dict[str, Any] | None:
+def _row(
+    premise: Any, hypothesis: Any, label: Any, names: list[str] | None, labels: tuple[str, ...], parse: bool
+) -> tuple[str, str, int] | None:
     """One row in our schema, None if it has no gold label; raises ValueError if it is not an NLI row."""
     for column, text in (("premise", premise), ("hypothesis", hypothesis)):
         if not isinstance(text, str):
             raise ValueError(f"the {column} is {text!r}, not a text")
+    name = label
+    if isinstance(label, str | float) and re.fullmatch(r"-?\d+(\.0)?", str(label)):
+        label = int(float(label))
     if label in ("-", -1):
         return None
-    name = label
     if isinstance(label, int):
         if names is None:
             raise ValueError(
-                f"the label is the number {label}, and data sets number labels differently: replace the numbers by "
-                f"the names {', '.join(LABELS)}, or save the data with `datasets` and a ClassLabel feature"
+                f"the label is the number {label}, and data sets number labels differently; say what 0, 1 and 2 mean "
+                f"here, in this order, as in --label_names {' '.join(LABELS)}"
             )
         name = names[label] if 0 <= label < len(names) else label
-    if name not in LABEL2ID:
-        raise ValueError(f"unknown label {name!r}; expected {', '.join(LABELS)}, or '-' for none")
-    return {"premise": premise, "hypothesis": hypothesis, "label": LABEL2ID[name]}
+    identity = label_id(name, labels) if isinstance(name, str) else None
+    if identity is None:
+        raise ValueError(f"unknown label {name!r}; expected {', '.join(labels)}, or '-' for none")
+    return _words(premise) if parse else premise, _words(hypothesis) if parse else hypothesis, identity
+
+
+def _words(parse: str) -> str:
+    """The words of a binary parse, as d2l's `read_snli` extracts them (d2l section "The SNLI Dataset")."""
+    return re.sub(r"\s{2,}", " ", parse.replace("(", "").replace(")", "")).strip()
+
+
+def read_texts(source: str) -> Iterator[str]:
+    """Reads texts one by one.
+
+    Args:
+        source: What `load_nli` takes, for the premises and hypotheses of all splits; or a text file, for its lines.
+
+    Raises:
+        InputError: If the source can't be read.
+    """
+    if Path(source).is_file() and Path(source).suffix not in (*LOADERS.keys() - {".txt"}, ".gz", ".zip"):
+        try:
+            with open(source, encoding="utf-8") as file:
+                yield from (line.strip() for line in file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{source}: can't be read as UTF-8 text ({error})") from error
+        return
+    for split in load_nli(source).values():
+        for column in ("premise", "hypothesis"):
+            for texts in chunks(split, column):
+                yield from texts.to_pylist()
+
+
+def chunks(split: Dataset, column: str) -> Iterator[pyarrow.Array]:
+    """Gives a column in parts, so that memory doesn't grow with the rows.
+
+    Args:
+        split: Any rows.
+        column: The name of the column.
+    """
+    for batch in split.with_format("arrow").select_columns(column).iter(10_000):
+        yield from batch[column].chunks

@@ -1,12 +1,19 @@
-"""The one label order of this project, which is that of SNLI on the Hub, and how to find it in other models."""
+"""The label order of this project, which is that of SNLI on the Hub, and every other order brought into it by name."""
 
 from __future__ import annotations
 
-from transformers import PretrainedConfig
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line reads labels, and shall answer --help at once
+    from transformers import PretrainedConfig
 
 LABELS = ("entailment", "neutral", "contradiction")
+TWO_WAY_LABELS = ("entailment", "not_entailment")
 ID2LABEL = dict(enumerate(LABELS))
 LABEL2ID = {label: index for index, label in ID2LABEL.items()}
+
+_SPELLINGS = {"entails": "entailment", "non_entailment": "not_entailment"}  # SciTail's, HANS's
 
 
 def label_order(config: PretrainedConfig) -> list[int] | None:
@@ -23,3 +30,36 @@ def label_order(config: PretrainedConfig) -> list[int] | None:
     if ids.keys() != LABEL2ID.keys():
         return None
     return [ids[label] for label in LABELS]
+
+
+def label_set(names: Iterable[str]) -> tuple[str, ...]:
+    """Tells from the label names of a data set whether it has `LABELS` or `TWO_WAY_LABELS` (as RTE, HANS, SciTail).
+
+    Args:
+        names: The names, in any spelling.
+    """
+    names = set(names)
+    two_way = "entails" in names or "not_entailment" in map(_spelled, names)
+    return TWO_WAY_LABELS if two_way else LABELS
+
+
+def label_id(name: str, labels: tuple[str, ...]) -> int | None:
+    """Finds the id of a label by its name.
+
+    Args:
+        name: The name, in any letter case, with "-" or "_". Whatever isn't entailment is "not_entailment" where that
+            is a label.
+        labels: `LABELS` or `TWO_WAY_LABELS`.
+
+    Returns:
+        The index in `labels`, None if the name isn't one.
+    """
+    name = _spelled(name)
+    if labels is TWO_WAY_LABELS and name in LABELS[1:]:
+        name = "not_entailment"
+    return labels.index(name) if name in labels else None
+
+
+def _spelled(name: str) -> str:
+    name = name.strip().lower().replace("-", "_")
+    return _SPELLINGS.get(name, name)

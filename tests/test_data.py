@@ -1,121 +1,27 @@
-"""NLI from every kind of source, and what goes wrong with them."""
+"""Rows of every kind in one schema."""
 
-import csv
-import gzip
-import io
-import json
 import logging
-import zipfile
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, Value, config
+from nli_files import EXPECTED, PAIRS, write_csv, write_jsonl, write_release
 
-from hf_nli.data import find_split, load_nli, read_nli, train_and_validation
+import hf_nli
+from hf_nli.data import NLIData, load_nli, read_texts
 from hf_nli.errors import InputError
+from hf_nli.options import DataOptions
 
-PAIRS = [
-    {"premise": 'A man says "hi" (twice).', "hypothesis": "A man speaks.", "label": "entailment"},
-    {"premise": "A dog runs.", "hypothesis": "N/A", "label": "neutral"},
-    {"premise": "A dog runs.", "hypothesis": "", "label": "contradiction"},
-]
-GOOD_LINE = (json.dumps(PAIRS[0]) + "\n").encode()
-EXPECTED = [dict(pair, label=label) for pair, label in zip(PAIRS, (0, 1, 2), strict=True)]
-
-
-def write_jsonl(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
-def write_csv(path, rows, **options):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), **options)
-        writer.writeheader()
-        writer.writerows(rows)
-    return str(path)
-
-
-def release_rows(pairs):
-    names = {"label": "gold_label", "premise": "sentence1", "hypothesis": "sentence2"}
-    return [{names[name]: text for name, text in pair.items()} | {"captionID": "1.jpg"} for pair in pairs]
-
-
-def write_release(folder, suffix, splits):
-    folder.mkdir(parents=True)
-    for split, pairs in splits.items():
-        path = folder / f"snli_1.0_{split}{suffix}"
-        if suffix == ".jsonl":
-            write_jsonl(path, release_rows(pairs))
-        else:
-            tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
-            write_csv(path, release_rows(pairs), **tabs)
-
-
-def write_parquet(path, rows):
-    Dataset.from_list(rows).to_parquet(path)
-    return str(path)
-
-
-def write_json(path, rows):
-    path.write_text(json.dumps(rows))
-    return str(path)
-
-
-def write_gzip(path, rows):
-    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    "name, write",
-    [
-        ("pairs.jsonl", write_jsonl),
-        ("pairs.json", write_json),
-        ("pairs.csv", write_csv),
-        ("pairs.parquet", write_parquet),
-        ("pairs.jsonl.gz", write_gzip),
-        ("with.dots.and spaces.jsonl", write_jsonl),
-    ],
-)
-def test_single_files(name, write, tmp_path):
-    splits = load_nli(write(tmp_path / name, PAIRS))
-    assert list(splits) == ["train"]
-    assert splits["train"].to_list() == EXPECTED
-    assert splits["train"].features == Features(
-        premise=Value("string"),
-        hypothesis=Value("string"),
-        label=ClassLabel(names=["entailment", "neutral", "contradiction"]),
-    )
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".txt"])
-@pytest.mark.parametrize("zipped", [False, True])
-def test_stanford_release(suffix, zipped, tmp_path):
-    splits = {"train": PAIRS + [dict(PAIRS[0], label="-")], "dev": PAIRS[:2], "test": PAIRS[1:]}
-    write_release(tmp_path / "snli_1.0", suffix, splits)
-    source = tmp_path / "snli_1.0"
-    if zipped:
-        source = tmp_path / "snli_1.0.zip"
-        with zipfile.ZipFile(source, "w") as archive:
-            for file in (tmp_path / "snli_1.0").iterdir():
-                archive.write(file, f"snli_1.0/{file.name}")
-                archive.writestr(f"__MACOSX/snli_1.0/._{file.name}", b"\x00resource fork")
-    loaded, dropped = read_nli(str(source))
-    assert {name: split.to_list() for name, split in loaded.items()} == {
-        "train": EXPECTED,
-        "validation": EXPECTED[:2],
-        "test": EXPECTED[1:],
-    }
-    assert dropped == {"train": 1, "validation": 0, "test": 0}
+CACHE = config.HF_DATASETS_CACHE
 
 
 def test_genuine_release_has_d2ls_count(shared):
     """d2l's `read_snli` reads 1,273 pairs from this file."""
     for name in ("snli_1.0_dev.txt", "snli_1.0_dev.jsonl"):
-        splits, dropped = read_nli(str(shared / "data/snli" / name))
-        assert (len(splits["train"]), dropped["train"]) == (1273, 16)
+        data = NLIData(str(shared / "data/snli" / name))
+        assert (len(data.read("train")), data.dropped) == (1273, {"train": 16})
     first = load_nli(str(shared / "data/snli/snli_1.0_dev.txt"))["train"][0]
     assert first["premise"] == "Two women are embracing while holding to go packages." and first["label"] == 1
 
@@ -127,22 +33,15 @@ def test_txt_and_jsonl_of_the_release_agree(shared):
     assert rows[0] == rows[1]
 
 
-def test_zip_members_cannot_leave_their_folder(tmp_path):
-    with zipfile.ZipFile(tmp_path / "hostile.zip", "w") as archive:
-        archive.writestr("../../outside_train.jsonl", GOOD_LINE)
-    assert load_nli(str(tmp_path / "hostile.zip"))["train"].to_list() == EXPECTED[:1]
-    assert not list(tmp_path.parent.glob("outside*"))
-
-
 def test_label_ids_with_names_are_aligned_by_name(tmp_path):
     """Another order of labels, as in other data sets: ids must follow the names."""
     labels = ClassLabel(names=["contradiction", "entailment", "neutral"])
     features = Features(premise=Value("string"), hypothesis=Value("string"), label=labels)
     rows = [dict(pair, label=labels.str2int(pair["label"])) for pair in PAIRS] + [dict(PAIRS[0], label=-1)]
     Dataset.from_list(rows, features=features).to_parquet(tmp_path / "ids.parquet")
-    splits, dropped = read_nli(str(tmp_path / "ids.parquet"))
-    assert splits["train"].to_list() == EXPECTED
-    assert dropped == {"train": 1}
+    data = NLIData(str(tmp_path / "ids.parquet"))
+    assert data.read("train").to_list() == EXPECTED
+    assert data.dropped == {"train": 1}
 
 
 @pytest.mark.parametrize("label", [-2, 3])
@@ -156,22 +55,15 @@ def test_label_ids_outside_the_names_are_refused(label, tmp_path):
         load_nli(str(source))
 
 
-def test_a_changed_file_is_read_again(tmp_path):
-    source = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
-    assert len(load_nli(source)["train"]) == 3
-    write_jsonl(tmp_path / "pairs.jsonl", PAIRS * 2)
-    assert len(load_nli(source)["train"]) == 6
-
-
 @pytest.mark.parametrize(
     "rows, message",
     [
         ([{"premise": "a", "label": "neutral"}], "train: no column for the hypothesis"),
-        ([dict(PAIRS[0], label="maybe")], "row 1: unknown label 'maybe'"),
-        (PAIRS + [dict(PAIRS[0], label=0)], "can't be loaded|row 4: the label is the number 0"),
-        ([dict(PAIRS[0], label=1)], "row 1: the label is the number 1, and data sets number labels differently"),
-        ([dict(PAIRS[0], premise=None)], "row 1: the premise is None"),
-        ([dict(PAIRS[0], label=None), PAIRS[1]], "row 1: unknown label None"),
+        ([dict(PAIRS[0], label="maybe")], "row 1 .line 1 of wrong.jsonl.: unknown label 'maybe'"),
+        (PAIRS + [dict(PAIRS[0], label=0)], "can't be loaded|row 4 .*: the label is the number 0"),
+        ([dict(PAIRS[0], label=1)], "row 1 .*: the label is the number 1, and data sets number labels differently"),
+        ([dict(PAIRS[0], premise=None)], "row 1 .*: the premise is None"),
+        ([dict(PAIRS[0], label=None), PAIRS[1]], "row 1 .*: unknown label None"),
         ([dict(PAIRS[0], label="-")], "no row with a gold label"),
     ],
 )
@@ -181,73 +73,161 @@ def test_wrong_rows(rows, message, tmp_path):
     assert "\n" not in str(error.value) and "wrong.jsonl" in str(error.value)
 
 
-def flipped_zip():
-    """A zip of a release with one byte of its content changed."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("snli_1.0/snli_1.0_train.jsonl", GOOD_LINE)
-    return file.getvalue().replace(b"premise", b"premisf", 1)
+def test_parses_give_what_d2l_reads(shared, d2l, tmp_path):
+    """Against d2l's own `read_snli`, which reads the .txt files of the release."""
+    (tmp_path / "snli_1.0_test.txt").symlink_to(shared / "data/snli/snli_1.0_dev.txt")
+    premises, hypotheses, labels = d2l.read_snli(tmp_path, is_train=False)
+    ours = load_nli(str(tmp_path), text="parse")["test"]
+    assert ours["premise"][:] == premises and ours["hypothesis"][:] == hypotheses
+    assert [
+        ("entailment", "contradiction", "neutral").index(ours.features["label"].int2str(i)) for i in ours["label"]
+    ] == labels
+    jsonl = load_nli(str(shared / "data/snli/snli_1.0_dev.jsonl"), text="parse")["train"]
+    assert jsonl["premise"][:] == premises
+
+
+def test_parses_are_only_in_the_release(tmp_path):
+    with pytest.raises(InputError, match="no column for the premise .sentence1_binary_parse. in premise"):
+        load_nli(write_jsonl(tmp_path / "pairs.jsonl", PAIRS), text="parse")
+
+
+def test_the_package_itself_gives_load_nli():
+    assert hf_nli.load_nli is load_nli
+    with pytest.raises(AttributeError, match="no attribute 'load_snli'"):
+        hf_nli.load_snli()
+
+
+def test_columns_by_name(tmp_path):
+    names = {"premise": "context", "hypothesis": "claim", "label": "verdict"}
+    rows = [{"premise": "wrong"} | {names[column]: value for column, value in pair.items()} for pair in PAIRS]
+    source = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    options = {f"{column}_column": name for column, name in names.items()}
+    assert load_nli(source, **options)["train"].to_list() == EXPECTED
+    with pytest.raises(InputError, match="no column .*.answer. in .*; name it with --hypothesis_column"):
+        load_nli(source, **options | {"hypothesis_column": "answer"})
+
+
+def test_recognized_columns(tmp_path):
+    for columns in (("sentence1", "sentence2", "gold_label"), ("text", "text_pair", "label")):
+        rows = [dict(zip(columns, pair.values(), strict=True)) for pair in PAIRS]
+        assert load_nli(write_jsonl(tmp_path / f"{columns[0]}.jsonl", rows))["train"].to_list() == EXPECTED
+    rows = [{"question1": "a", "question2": "b", "label": "neutral"}]
+    with pytest.raises(InputError, match="no column for the premise"):
+        load_nli(write_jsonl(tmp_path / "questions.jsonl", rows))
+
+
+@pytest.mark.parametrize("form", [int, str, float], ids=["integers", "text", "floats"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_declared_label_ids(form, suffix, tmp_path):
+    order = ["contradiction", "entailment", "neutral"]
+    rows = [dict(pair, label=form(order.index(pair["label"]))) for pair in PAIRS] + [dict(PAIRS[0], label=form(-1))]
+    source = (write_jsonl if suffix == ".jsonl" else write_csv)(tmp_path / f"ids{suffix}", rows)
+    data = NLIData(source, DataOptions(label_names=order))
+    assert (data.read("train").to_list(), data.dropped) == (EXPECTED, {"train": 1})
+    with pytest.raises(InputError, match="the label is the number 1, .*--label_names entailment neutral"):
+        load_nli(source)
+    with pytest.raises(InputError, match="row 2 .*unknown label 2"):
+        load_nli(source, label_names=order[:2])
+
+
+def test_declared_labels_beat_the_class_labels(tmp_path):
+    """Some data sets on the Hub name their labels 0, 1, 2."""
+    features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=["0", "1", "2"]))
+    rows = [dict(pair, label=index) for index, pair in enumerate(PAIRS)]
+    Dataset.from_list(rows, features=features).to_parquet(tmp_path / "ids.parquet")
+    names = ["entailment", "neutral", "contradiction"]
+    assert load_nli(str(tmp_path / "ids.parquet"), label_names=names)["train"].to_list() == EXPECTED
+
+
+def test_wrong_label_names():
+    with pytest.raises(InputError, match="--label_names: 'yes' is not one of entailment, neutral, contradiction"):
+        DataOptions(label_names=["yes", "no"])
 
 
 @pytest.mark.parametrize(
-    "name, content, message",
-    [
-        ("empty.jsonl", b"", "the file is empty"),
-        ("cut.jsonl", GOOD_LINE + b'{"premise": "x", "hyp', "can't be loaded"),
-        ("cut.jsonl.gz", gzip.compress(GOOD_LINE * 100)[:40], "can't be loaded"),
-        ("cut.parquet", b"PAR1xxxxPAR1", "can't be loaded"),
-        ("latin1.csv", "premise,hypothesis,label\né,b,neutral\n".encode("latin-1"), "can't be loaded.*codec"),
-        ("wide.csv", b"premise,hypothesis,label\na,b,neutral\na,b,c,neutral\n", "can't be loaded.*line 3"),
-        ("short.csv", b"premise,hypothesis,label\na,b,neutral\na,b\n", "row 2: unknown label ''"),
-        ("pairs.xlsx", b"whatever", "not one of .jsonl"),
-        ("cut.zip", b"PK\x03\x04", "not one of .jsonl"),
-        ("flipped.zip", flipped_zip(), "damaged or encrypted zip"),
-    ],
-    # Archives hold the time: the names of the tests must not, or parallel workers collect different ones.
-    ids=lambda value: value if isinstance(value, str) else "content",
+    "names", [("Entailment", "NEUTRAL", "contradiction "), ("entailment", "neutral", "contradiction")]
 )
-def test_damaged_files(name, content, message, tmp_path):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as error:
-        load_nli(str(tmp_path / name))
-    assert "\n" not in str(error.value) and name in str(error.value)
+def test_label_names_in_any_case(names, tmp_path):
+    rows = [dict(pair, label=name) for pair, name in zip(PAIRS, names, strict=True)]
+    assert load_nli(write_jsonl(tmp_path / "pairs.jsonl", rows))["train"].to_list() == EXPECTED
 
 
-def test_sources_that_are_not_there(tmp_path):
-    for source in ("nowhere.jsonl", str(tmp_path / "nowhere"), "a/b/c"):
-        with pytest.raises(InputError, match="no such file or folder"):
-            load_nli(source)
-    with pytest.raises(InputError, match="no files named like snli_1.0_train.jsonl"):
-        load_nli(str(tmp_path))
-    with pytest.raises(InputError, match="stanfordnlp/snli.*the Hub can't be reached"):
-        load_nli("stanfordnlp/snli")
-
-
-def test_split_set_aside_by_seed(tmp_path, caplog):
-    rows = [dict(PAIRS[0], hypothesis=f"{index}") for index in range(100)]
+@pytest.mark.parametrize(
+    "names, ids",
+    [
+        (("entailment", "not_entailment"), [0, 1]),  # RTE
+        (("entailment", "non-entailment"), [0, 1]),  # HANS
+        (("entails", "neutral"), [0, 1]),  # SciTail
+        (("not_entailment", "entailment"), [1, 0]),
+        (("entailment", "not_entailment", "contradiction"), [0, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("declared", [False, True])
+def test_two_way_data(names, ids, declared, tmp_path):
+    rows = [
+        dict(pair, label=index if declared else name)
+        for index, (pair, name) in enumerate(zip(PAIRS, names, strict=False))
+    ]
     source = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    pairs = load_nli(source, label_names=list(names) if declared else None)["train"]
+    assert pairs.features["label"].names == ["entailment", "not_entailment"]
+    assert pairs["label"][:] == ids
+
+
+def test_warnings_count(tmp_path, caplog):
     caplog.set_level(logging.INFO, "hf_nli")
-    train, validation, dropped = train_and_validation(source, None, seed=1)
-    assert (len(train), len(validation), dropped) == (95, 5, 0)
-    assert sorted([*train["hypothesis"], *validation["hypothesis"]]) == sorted(row["hypothesis"] for row in rows)
-    assert "5 of 100 training rows (5%) set aside by seed 1" in caplog.text
-    assert train_and_validation(source, None, seed=1)[1].to_list() == validation.to_list()
-    assert train_and_validation(source, None, seed=2)[1].to_list() != validation.to_list()
+    rows = [*PAIRS, dict(PAIRS[0], premise=" \t"), dict(PAIRS[0], premise=""), dict(PAIRS[0], label="-")]
+    for _ in range(2):  # read, and from the cache
+        caplog.clear()
+        load_nli(write_jsonl(tmp_path / "pairs.jsonl", rows))
+        where = f"{tmp_path}/pairs.jsonl, train: "
+        assert [record.getMessage().removeprefix(where) for record in caplog.records] == [
+            "5 pairs",
+            "1 rows without a gold label dropped",
+            "2 rows with an empty premise",
+            "1 rows with an empty hypothesis",
+        ]
+        assert {record.levelname for record in caplog.records[1:]} == {"WARNING"}
 
 
-def test_validation_comes_from_where_it_is_said_to(tmp_path):
-    write_release(tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "dev": PAIRS[:1], "test": PAIRS[:2]})
-    release, other = str(tmp_path / "snli_1.0"), write_jsonl(tmp_path / "other.jsonl", PAIRS[2:])
-    assert [part.to_list() for part in train_and_validation(release, None, 0)[:2]] == [EXPECTED, EXPECTED[:1]]
-    assert train_and_validation(release, other, 0)[1].to_list() == EXPECTED[2:]
-    assert train_and_validation(other, release, 0)[1].to_list() == EXPECTED[:1]
-    with pytest.raises(InputError, match="one row can't be split"):
-        train_and_validation(other, None, 0)
+def test_what_was_read_is_kept(tmp_path, monkeypatch):
+    source = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
+    first = load_nli(source)
+    with monkeypatch.context() as patch:
+        patch.delattr("hf_nli.data._row")
+        assert load_nli(source)["train"].to_list() == EXPECTED
+        for change in ({"label_column": "label", "premise_column": "hypothesis"}, {"label_names": ["neutral"]}):
+            with pytest.raises(NameError):
+                load_nli(source, **change)
+        patch.setattr("hf_nli.__version__", "another")
+        with pytest.raises(NameError):
+            load_nli(source)
+    assert all(Path(file["filename"]).is_relative_to(CACHE) for file in first["train"].cache_files)
 
 
-def test_find_split(tmp_path):
-    write_release(tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "test": PAIRS[:2]})
-    splits = load_nli(str(tmp_path / "snli_1.0"))
-    assert find_split(splits, "x", "validation", "test") == "test"
-    with pytest.raises(InputError, match="no split named validation; it has train, test"):
-        find_split(splits, "x", "validation")
+def test_first_split_with_labels(tmp_path):
+    write_release(
+        tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "dev": PAIRS[1:], "test": [dict(PAIRS[0], label="-")]}
+    )
+    data = NLIData(str(tmp_path / "snli_1.0"))
+    name, pairs = data.read_first("test", "validation")
+    assert (name, pairs.to_list()) == ("validation", EXPECTED[1:])
+    assert "train" not in data.dropped  # it wasn't read
+    with pytest.raises(InputError, match="snli_1.0, test: no row with a gold label"):
+        data.read_first("test")
+    with pytest.raises(InputError, match="no split named dev; it has train, validation, test"):
+        data.read_first("dev")
+    alone = NLIData(write_jsonl(tmp_path / "pairs.jsonl", PAIRS))
+    assert alone.read_first("test")[0] == "train"
+
+
+def test_read_texts(tmp_path):
+    (tmp_path / "text.txt").write_text("One line.\nÄnother\n", encoding="utf-8")
+    assert list(read_texts(str(tmp_path / "text.txt"))) == ["One line.", "Änother"]
+    pairs = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
+    assert sorted(read_texts(pairs)) == sorted(pair[side] for pair in PAIRS for side in ("premise", "hypothesis"))
+    (tmp_path / "latin.txt").write_bytes(b"\xe9")
+    with pytest.raises(InputError, match="latin.txt: can't be read as UTF-8 text"):
+        list(read_texts(str(tmp_path / "latin.txt")))
+    with pytest.raises(InputError, match="nowhere.txt: no such file"):
+        list(read_texts(str(tmp_path / "nowhere.txt")))

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from hf_nli.checkpoints import key_shapes, read_checkpoint
-from hf_nli.data import read_nli
+from hf_nli.data import NLIData
 from hf_nli.sample import write_sample
 from hf_nli.tokenization import build_tokenizer
 
@@ -78,7 +78,8 @@ def test_d2l_reads_the_same_pairs_and_tokens(split, sample, rows):
 
 
 def test_labels_are_balanced_and_some_undecided(sample):
-    splits, dropped = read_nli(str(sample.corpus))
+    data = NLIData(str(sample.corpus))
+    splits, dropped = data.read_all(), data.dropped
     assert list(splits) == ["train", "validation", "test"]
     for name, split in splits.items():
         counts = Counter(split["label"])
