@@ -8,16 +8,17 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hf_nli.errors import InputError
+from hf_nli.options import TRUNCATION_HELP, DataOptions, Truncation
 from hf_nli.recipe import Recipe
 
 # Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
 
 DATASET_HELP = (
-    "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), "
-    "or a .jsonl/.json/.csv/.tsv/.txt/.parquet file."
+    "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), a .jsonl/.json/.csv/.tsv/.txt/.parquet file "
+    "or a pattern of such files, or a folder written by save_to_disk."
 )
 
 
@@ -37,11 +38,18 @@ class ConvertArguments:
         default=None, metadata={"help": "d2l's number of attention heads; needed for all but the published names."}
     )
     vocab: str | None = field(default=None, metadata={"help": "Vocabulary, if not vocab.json beside the parameters."})
+    text_style: Literal["ptb", "wikitext"] = field(
+        default="ptb",
+        metadata={"help": "Words of SNLI's parses, as d2l; or of WikiText, for a model that is yet to be fine-tuned."},
+    )
+    text_sample: str | None = field(
+        default=None, metadata={"help": "Data set or text file to report each text style's share of unknown words on."}
+    )
 
 
 @dataclass
 class TrainArguments:
-    """Flags of `hf-nli train`, beside those of the recipe."""
+    """Flags of `hf-nli train`, beside those of the recipe and the data."""
 
     model_name_or_path: str = _model("fine-tune")
     dataset: str = field(metadata={"help": DATASET_HELP})
@@ -52,9 +60,19 @@ class TrainArguments:
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
 
 
-@dataclass
-class EvaluateArguments:
-    """Flags of `hf-nli evaluate`."""
+@dataclass(kw_only=True)
+class LengthArguments:
+    """How pairs are cut, where no recipe says it."""
+
+    max_seq_length: int | None = field(
+        default=None, metadata={"help": "Tokens a pair; default: as many as the model takes."}
+    )
+    truncation: Truncation = field(default="longest_first", metadata=TRUNCATION_HELP)
+
+
+@dataclass(kw_only=True)
+class EvaluateArguments(LengthArguments):
+    """Flags of `hf-nli evaluate`, beside those of the data."""
 
     model_name_or_path: str = _model("score")
     dataset: str = field(metadata={"help": DATASET_HELP})
@@ -65,13 +83,27 @@ class EvaluateArguments:
     )
 
 
-@dataclass
-class PredictArguments:
+@dataclass(kw_only=True)
+class PredictArguments(LengthArguments):
     """Flags of `hf-nli predict`."""
 
     model_name_or_path: str = _model("ask")
     premise: str = field(metadata={"help": "What is taken as true."})
     hypothesis: str = field(metadata={"help": "What may follow from it."})
+
+
+@dataclass
+class InspectArguments:
+    """Flags of `hf-nli inspect`, beside those of the data."""
+
+    dataset: str = field(metadata={"help": DATASET_HELP})
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Model whose tokenizer counts the tokens; without one, words are counted."}
+    )
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Folder for inspect_results.json and length_histogram.png."}
+    )
+    max_seq_length: int = field(default=Recipe.max_seq_length, metadata={"help": "Count the pairs longer than this."})
 
 
 @dataclass
@@ -96,10 +128,10 @@ def _convert(arguments: ConvertArguments) -> None:
     )
 
 
-def _train(arguments: TrainArguments, recipe: Recipe) -> None:
+def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions) -> None:
     from hf_nli.training import train
 
-    results = train(**vars(arguments), recipe=recipe)
+    results = train(**vars(arguments), recipe=recipe, data_options=data_options)
     print(
         f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
         f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
@@ -109,10 +141,10 @@ def _train(arguments: TrainArguments, recipe: Recipe) -> None:
     )
 
 
-def _evaluate(arguments: EvaluateArguments) -> None:
+def _evaluate(arguments: EvaluateArguments, data_options: DataOptions) -> None:
     from hf_nli.evaluation import evaluate
 
-    results = evaluate(**vars(arguments))
+    results = evaluate(**vars(arguments), data_options=data_options)
     print(
         f"{results['split']}: accuracy {results['accuracy']:.4f}, loss {results['loss']:.4f} on {results['examples']} "
         f"pairs, {results['dropped']} without a gold label dropped "
@@ -121,7 +153,17 @@ def _evaluate(arguments: EvaluateArguments) -> None:
     for label, scores in results["per_label"].items():
         figures = ", ".join(f"{name} {scores[name]:.3f}" for name in ("precision", "recall", "f1"))
         print(f"  {label:<13} {figures}, support {scores['support']}")
+    for label, merged in results.get("merged_labels", {}).items():
+        print(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
     print(f"  eval_results.json and predictions.jsonl in {arguments.output_dir}")
+
+
+def _inspect(arguments: InspectArguments, data_options: DataOptions) -> None:
+    from hf_nli.inspection import inspect_data, summary
+
+    print(summary(inspect_data(**vars(arguments), data_options=data_options)))
+    if arguments.output_dir:
+        print(f"inspect_results.json and length_histogram.png in {arguments.output_dir}")
 
 
 def _predict(arguments: PredictArguments) -> None:
@@ -129,7 +171,9 @@ def _predict(arguments: PredictArguments) -> None:
     from hf_nli.models import load_model
 
     model, tokenizer = load_model(arguments.model_name_or_path)
-    for prediction in predict(model, tokenizer, [(arguments.premise, arguments.hypothesis)]):
+    pairs = [(arguments.premise, arguments.hypothesis)]
+    lengths = {"max_seq_length": arguments.max_seq_length, "truncation": arguments.truncation}
+    for prediction in predict(model, tokenizer, pairs, **lengths):
         print(json.dumps(prediction, ensure_ascii=False))
 
 
@@ -141,8 +185,9 @@ def _quickstart(arguments: QuickstartArguments) -> None:
 
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
     "convert": (_convert, (ConvertArguments,), "turn a d2l checkpoint into a model folder"),
-    "train": (_train, (TrainArguments, Recipe), "fine-tune a model folder"),
-    "evaluate": (_evaluate, (EvaluateArguments,), "score a model on a data set"),
+    "train": (_train, (TrainArguments, Recipe, DataOptions), "fine-tune a model folder"),
+    "evaluate": (_evaluate, (EvaluateArguments, DataOptions), "score a model on a data set"),
+    "inspect": (_inspect, (InspectArguments, DataOptions), "count what is in a data set, and how long its pairs are"),
     "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
     "quickstart": (_quickstart, (QuickstartArguments,), "the whole path on a built-in sample, without network"),
 }

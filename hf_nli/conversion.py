@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from hf_nli.checkpoints import Checkpoint, read_checkpoint
+from hf_nli.data import read_texts
 from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
 from hf_nli.labels import LABELS
 from hf_nli.lift import lift
-from hf_nli.tokenization import build_tokenizer
+from hf_nli.text_styles import TEXT_STYLES
+from hf_nli.tokenization import build_tokenizer, count_unknown, save_tokenizer
 
 D2L_LABELS = ("entailment", "contradiction", "neutral")  # `read_snli`, d2l section "The SNLI Dataset"
 TOLERANCE = 1e-3
@@ -34,7 +36,12 @@ class Probe:
 
 
 def convert(
-    source: str, output_dir: str | Path, num_heads: int | None = None, vocab: str | Path | None = None
+    source: str,
+    output_dir: str | Path,
+    num_heads: int | None = None,
+    vocab: str | Path | None = None,
+    text_style: str = "ptb",
+    text_sample: str | None = None,
 ) -> dict[str, Any]:
     """Converts a d2l checkpoint to a stock model folder and proves that it computes the same function.
 
@@ -43,6 +50,8 @@ def convert(
         output_dir: The model folder to write: config.json, model.safetensors, tokenizer files, conversion_report.json.
         num_heads: d2l's number of attention heads, where the source's name doesn't tell.
         vocab: The vocabulary file, if it isn't beside the parameters.
+        text_style: How the tokenizer treats text; see `tokenization.build_tokenizer`.
+        text_sample: A data set or a text file of a sentence a line, to report each style's `unk_rate` on.
 
     Returns:
         The report, as written to conversion_report.json. Differences are the largest absolute difference of a row of
@@ -53,7 +62,8 @@ def convert(
             1e-3 and ten times what d2l's function in float32 differs. Nothing is written then.
     """
     checkpoint = read_checkpoint(source, num_heads, vocab)
-    tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len)
+    tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, text_style)
+    unk_rates = _unk_rates(checkpoint, text_sample) if text_sample else {}
     checkpoint, initialized = with_head(checkpoint)
     config, state = lift(checkpoint)
     with staged(output_dir) as folder:
@@ -61,7 +71,7 @@ def convert(
             model = BertForSequenceClassification(config)
         model.load_state_dict(state, assign=True)
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         del model, state
         report = {
             "source": checkpoint.source,
@@ -71,12 +81,25 @@ def convert(
             "hidden_size": config.hidden_size,
             "num_attention_heads": config.num_attention_heads,
             **_prove(checkpoint, folder),
+            "text_style": text_style,
+            **({"unk_rate": unk_rates, "text_sample": text_sample} if unk_rates else {}),
             "carried_over": sorted(checkpoint.tensors.keys() - set(initialized)),
             "not_carried_over": checkpoint.not_carried_over,
             "initialized": initialized,
         }
         write_json(folder / "conversion_report.json", report)
     return report
+
+
+def _unk_rates(checkpoint: Checkpoint, text_sample: str) -> dict[str, float]:
+    rates = {}
+    for style in TEXT_STYLES:
+        tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, style)
+        unknown, total = count_unknown(tokenizer, read_texts(text_sample))
+        if not total:
+            raise InputError(f"{text_sample}: no words to measure the share of unknown ones on")
+        rates[style] = unknown / total
+    return rates
 
 
 def with_head(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:

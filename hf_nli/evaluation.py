@@ -14,14 +14,15 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
-from hf_nli.data import find_split, read_nli
+from hf_nli.data import NLIData
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
 from hf_nli.inference import decide
-from hf_nli.labels import LABELS, label_order
+from hf_nli.labels import LABELS, TWO_WAY_LABELS, label_order
 from hf_nli.metrics import NLIMetric
-from hf_nli.models import load_model, max_positions
+from hf_nli.models import input_length, load_model
+from hf_nli.options import DataOptions, Truncation
 from hf_nli.recipe import Recipe
 
 
@@ -31,8 +32,14 @@ def evaluate(
     output_dir: str | Path,
     split: str | None = None,
     per_device_eval_batch_size: int = Recipe.per_device_eval_batch_size,
+    max_seq_length: int | None = None,
+    truncation: Truncation = "longest_first",
+    data_options: DataOptions | None = None,
 ) -> dict[str, Any]:
     """Scores a model on a data set and writes eval_results.json and predictions.jsonl.
+
+    On two-way data (entailment, not_entailment) a three-way model's probabilities of neutral and contradiction are
+    added up; the results say so as `merged_labels`.
 
     Args:
         model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
@@ -40,6 +47,9 @@ def evaluate(
         output_dir: The folder to write to.
         split: The split to score on; by default test, or else validation, or else the only one there is.
         per_device_eval_batch_size: Pairs a batch, on each process.
+        max_seq_length: Tokens a pair; by default as many as the model takes.
+        truncation: How longer pairs are cut.
+        data_options: How to read the data.
 
     Returns:
         The results, as written to eval_results.json.
@@ -50,17 +60,17 @@ def evaluate(
     accelerator = Accelerator()
     with accelerator.main_process_first():
         model, tokenizer = load_model(model_name_or_path)
-        splits, dropped = read_nli(dataset)
-        if split is None:
-            split = find_split(splits, dataset, "test", "validation")
-        elif split not in splits:
-            raise InputError(f"{dataset}: no split {split!r} with gold labels; it has {', '.join(splits)}")
-        pairs = splits[split]
-        encoded = encode(pairs, tokenizer, max_positions(model.config, tokenizer))
+        length = input_length(model.config, tokenizer, max_seq_length)
+        data = NLIData(dataset, data_options)
+        if split is not None and split not in data.splits:
+            raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.splits)}")
+        split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
+        encoded = encode(pairs, tokenizer, length, truncation)
     loader = DataLoader(encoded, per_device_eval_batch_size, collate_fn=DataCollatorWithPadding(tokenizer))
     model, loader = accelerator.prepare(model, loader)
     logits, labels = predict_logits(accelerator, model, loader)
-    scores = score(logits, labels)
+    logits, merged = merge_labels(logits, data.labels)
+    scores = score(logits, labels, data.labels)
     results = {
         "model": str(model_name_or_path),
         "dataset": str(dataset),
@@ -68,22 +78,23 @@ def evaluate(
         "accuracy": scores.pop("accuracy"),
         "loss": scores.pop("loss"),
         "examples": len(pairs),
-        "dropped": dropped[split],
+        "dropped": data.dropped[split],
+        **({"merged_labels": merged} if merged else {}),
         **scores,
     }
     if accelerator.is_main_process:
-        _write(Path(output_dir), results, pairs, logits)
+        _write(Path(output_dir), results, pairs, logits, data.labels)
     accelerator.wait_for_everyone()
     return results
 
 
-def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor) -> None:
+def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor, labels: tuple[str, ...]) -> None:
     with staged(output_dir) as folder:
         write_json(folder / "eval_results.json", results)
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             for pair, row in zip(pairs, logits, strict=True):
-                decision = decide(row)
-                prediction = {**pair, "label": LABELS[pair["label"]], "prediction": decision["label"]}
+                decision = decide(row, labels)
+                prediction = {**pair, "label": labels[pair["label"]], "prediction": decision["label"]}
                 file.write(json.dumps(prediction | {"scores": decision["scores"]}, ensure_ascii=False) + "\n")
 
 
@@ -110,12 +121,29 @@ def predict_logits(accelerator: Accelerator, model: PreTrainedModel, loader: Dat
     return logits, labels
 
 
-def score(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Computes the metrics of `metrics.NLIMetric`, and `loss`, the mean cross-entropy in nats.
+def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:
+    """Makes a three-way model's logits fit the labels of a data set.
 
     Args:
         logits: Float (examples, 3), in the order of `labels.LABELS`.
-        labels: Integer (examples,).
+        labels: `labels.LABELS`, or `labels.TWO_WAY_LABELS`: the probabilities of neutral and contradiction are added.
+
+    Returns:
+        Logits (examples, labels) whose softmax has these probabilities, and what was merged, by the new label.
     """
-    loss = torch.nn.functional.cross_entropy(logits, labels).item()
-    return {"loss": loss} | NLIMetric().compute(predictions=logits.argmax(-1), references=labels)
+    if labels != TWO_WAY_LABELS:
+        return logits, None
+    merged = {label: list(LABELS[1:]) for label in labels[1:]}
+    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1), merged
+
+
+def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
+    """Computes the metrics of `metrics.NLIMetric`, and `loss`, the mean cross-entropy in nats.
+
+    Args:
+        logits: Float (examples, labels).
+        references: The gold labels, integer (examples,).
+        labels: The names of the label ids.
+    """
+    loss = torch.nn.functional.cross_entropy(logits, references).item()
+    return {"loss": loss} | NLIMetric(labels).compute(predictions=logits.argmax(-1), references=references)

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.encoding import encode_pairs
 from hf_nli.labels import LABELS, label_order
-from hf_nli.models import max_positions
+from hf_nli.models import input_length
+from hf_nli.options import Truncation
 
 
 def predict(
@@ -20,6 +21,8 @@ def predict(
     tokenizer: PreTrainedTokenizerBase,
     pairs: Iterable[tuple[str, str]],
     batch_size: int = 64,
+    max_seq_length: int | None = None,
+    truncation: Truncation = "longest_first",
 ) -> Iterator[dict[str, Any]]:
     """Predicts the relation of each pair, in order, reading the pairs as they are needed.
 
@@ -28,14 +31,17 @@ def predict(
         tokenizer: Its tokenizer.
         pairs: Premises and hypotheses.
         batch_size: Pairs a batch.
+        max_seq_length: Tokens a pair; by default as many as the model takes.
+        truncation: How longer pairs are cut.
 
     Yields:
         `premise`, `hypothesis`, the `label` and the `scores` (probabilities) by the label's name.
     """
     pairs = iter(pairs)
+    max_length = input_length(model.config, tokenizer, max_seq_length)
     while batch := list(islice(pairs, batch_size)):
         premises, hypotheses = zip(*batch, strict=True)
-        inputs = encode_pairs(tokenizer, premises, hypotheses, max_positions(model.config, tokenizer))
+        inputs = encode_pairs(tokenizer, premises, hypotheses, max_length, truncation)
         inputs = tokenizer.pad(inputs, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             logits = model(**inputs).logits[:, label_order(model.config)]
@@ -43,14 +49,15 @@ def predict(
             yield {"premise": premise, "hypothesis": hypothesis} | decide(row)
 
 
-def decide(logits: Tensor) -> dict[str, Any]:
+def decide(logits: Tensor, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
     """The label and the scores of one pair.
 
     Args:
-        logits: One value a label (3,), in the order of `labels.LABELS`.
+        logits: One value a label.
+        labels: The labels.
 
     Returns:
         The `label` with the highest score and the `scores` by name, which add up to 1.
     """
     scores = logits.double().softmax(-1).tolist()
-    return {"label": LABELS[int(logits.argmax())], "scores": dict(zip(LABELS, scores, strict=True))}
+    return {"label": labels[int(logits.argmax())], "scores": dict(zip(labels, scores, strict=True))}

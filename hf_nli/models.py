@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -13,6 +15,8 @@ from transformers import (
 
 from hf_nli.errors import InputError
 from hf_nli.labels import ID2LABEL, LABEL2ID, label_order
+
+logger = logging.getLogger(__name__)
 
 
 def load_model(
@@ -43,16 +47,54 @@ def load_model(
                 f"{', '.join(LABEL2ID)}; fine-tune it first, or set id2label in its config.json"
             )
         model = AutoModelForSequenceClassification.from_pretrained(model_name_or_path, config=config, dtype="float32")
-        return model.eval(), AutoTokenizer.from_pretrained(model_name_or_path)
+        return model.eval(), load_tokenizer(model_name_or_path)
     except InputError:
         raise
     except Exception as error:  # a damaged folder and an unreachable Hub show in many ways
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"{model_name_or_path}: not a model folder or Hub id that can be loaded ({reason})"
-        ) from error
+        raise _unloadable(model_name_or_path, error) from error
 
 
-def max_positions(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest input, in tokens, that both the model's positions and the tokenizer allow."""
-    return min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
+def load_tokenizer(model_name_or_path: str) -> PreTrainedTokenizerBase:
+    """Loads a model's tokenizer.
+
+    Args:
+        model_name_or_path: A model folder or Hub id.
+
+    Raises:
+        InputError: If there is none, or none that is fast.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
+    except Exception as error:  # as in load_model
+        raise _unloadable(model_name_or_path, error) from error
+    if not tokenizer.is_fast:
+        raise InputError(f"{model_name_or_path}: its tokenizer is not a fast one, which is needed here")
+    return tokenizer
+
+
+def _unloadable(model_name_or_path: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0]
+    return InputError(f"{model_name_or_path}: not a model folder or Hub id that can be loaded ({reason})")
+
+
+def input_length(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, max_seq_length: int | None = None
+) -> int:
+    """Finds the length, in tokens, to cut pairs to: what is asked for, as far as model and tokenizer allow.
+
+    Args:
+        config: The model's configuration.
+        tokenizer: Its tokenizer.
+        max_seq_length: What is asked for; None for the longest that they allow.
+
+    Raises:
+        InputError: If it is less than 5, which leaves no place for a token of each text.
+    """
+    limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
+    if max_seq_length is None:
+        return limit
+    if max_seq_length < 5:  # <cls>, two <sep>, and a token of each text
+        raise InputError(f"--max_seq_length is {max_seq_length}; it must be at least 5")
+    if max_seq_length > limit:
+        logger.warning("max_seq_length %d is more than the model's positions: using %d", max_seq_length, limit)
+    return min(max_seq_length, limit)

@@ -26,14 +26,16 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from hf_nli.data import train_and_validation
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
 from hf_nli.evaluation import predict_logits, score
 from hf_nli.files import staged, write_json
 from hf_nli.labels import label_order
-from hf_nli.models import load_model, max_positions
+from hf_nli.models import input_length, load_model
+from hf_nli.options import DataOptions
 from hf_nli.recipe import Recipe
+from hf_nli.splits import train_and_validation
+from hf_nli.tokenization import save_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def train(
     recipe: Recipe | None = None,
     validation_dataset: str | None = None,
     max_train_samples: int | None = None,
+    data_options: DataOptions | None = None,
 ) -> dict[str, Any]:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
@@ -61,6 +64,7 @@ def train(
         recipe: The settings; the defaults if None.
         validation_dataset: Another source to validate on.
         max_train_samples: Train on the first so many rows.
+        data_options: How to read the data.
 
     Returns:
         The results, as written to all_results.json: `train_loss` is the last epoch's mean, `eval_*` the best epoch's,
@@ -74,14 +78,17 @@ def train(
     set_seed(recipe.seed)
     with accelerator.main_process_first():
         model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout)
-        train_pairs, validation_pairs, dropped = train_and_validation(dataset, validation_dataset, recipe.seed)
+        max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
+        train_pairs, validation_pairs, dropped = train_and_validation(
+            dataset, validation_dataset, data_options or DataOptions(), recipe.seed
+        )
         if max_train_samples is not None and max_train_samples < 1:
             raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
         if max_train_samples is not None:
             train_pairs = train_pairs.select(range(min(max_train_samples, len(train_pairs))))
-        max_length = _max_length(recipe, model, tokenizer)
-        train_data = encode(train_pairs, tokenizer, max_length)
-        validation_data = encode(validation_pairs, tokenizer, max_length)
+        train_data, validation_data = (
+            encode(pairs, tokenizer, max_length, recipe.truncation) for pairs in (train_pairs, validation_pairs)
+        )
     run = Run(accelerator, model, tokenizer, train_data, validation_data, recipe, Path(output_dir))
     results = run.fit()
     results |= {"num_train_examples": len(train_data), "dropped_examples": dropped}
@@ -107,13 +114,6 @@ def _accelerator(recipe: Recipe) -> Accelerator:
 def _rank(scores: dict[str, Any]) -> tuple[float, float]:
     """Orders epochs by accuracy; of equally accurate ones the one with the lower loss is better."""
     return scores["eval_accuracy"], -scores["eval_loss"]
-
-
-def _max_length(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    limit = max_positions(model.config, tokenizer)
-    if recipe.max_seq_length > limit:
-        logger.warning("max_seq_length %d is more than the model's positions: using %d", recipe.max_seq_length, limit)
-    return min(recipe.max_seq_length, limit)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -284,5 +284,5 @@ class Run:
         if self.accelerator.is_main_process:
             with staged(self.output_dir) as folder:
                 self.accelerator.unwrap_model(self.model).save_pretrained(folder)
-                self.tokenizer.save_pretrained(folder)
+                save_tokenizer(self.tokenizer, folder)
         self.accelerator.wait_for_everyone()

@@ -8,6 +8,7 @@ import torch
 from helpers import write_tiny_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from hf_nli.cli import main
 from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.inference import predict
@@ -104,7 +105,7 @@ def test_other_label_order_gives_the_same_scores(model, source, tmp_path):
 
 
 def test_splits_are_never_mistaken(model, source, tmp_path):
-    with pytest.raises(InputError, match="no split 'test' with gold labels; it has train"):
+    with pytest.raises(InputError, match="no split 'test'; it has train"):
         evaluate(model, source, tmp_path / "scores", split="test")
     assert evaluate(model, source, tmp_path / "scores", split="train")["examples"] == 4
 
@@ -112,3 +113,50 @@ def test_splits_are_never_mistaken(model, source, tmp_path):
 def test_long_texts_are_cut_to_the_model(model, tmp_path):
     row = next(predict(*load_model(model), [("a man " * 500, "the dog " * 500)]))
     assert row["label"] in LABELS
+
+
+@pytest.mark.parametrize("names", [("entailment", "non-entailment"), ("entails", "neutral")])
+def test_two_way_data(names, model, expected, tmp_path, capsys):
+    """Probabilities of neutral and contradiction are added up; it isn't the most probable of the three that counts."""
+    gold = [0, 1, 1, 0]
+    rows = [{"premise": p, "hypothesis": h, "label": names[i]} for (p, h, _), i in zip(PAIRS, gold, strict=False)]
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--model_name_or_path", model, "--dataset", str(tmp_path / "two.jsonl")]
+    assert main(["evaluate", *flags, "--output_dir", str(tmp_path / "scores")]) == 0
+    results = json.loads((tmp_path / "scores/eval_results.json").read_text())
+
+    entailed = expected.softmax(1)[:, 0]
+    predicted = (entailed < 0.5).int()
+    assert results["accuracy"] == pytest.approx((predicted == torch.tensor(gold)).double().mean().item())
+    chosen = torch.where(torch.tensor(gold) == 0, entailed, 1 - entailed)
+    assert results["loss"] == pytest.approx(-chosen.log().mean().item(), abs=1e-5)
+    assert results["confusion_matrix"]["labels"] == list(results["per_label"]) == ["entailment", "not_entailment"]
+    assert results["baselines"] == {"majority": 0.5}
+    assert results["merged_labels"] == {"not_entailment": ["neutral", "contradiction"]}
+    assert (
+        "not_entailment: the model's probabilities of neutral and contradiction, added up" in capsys.readouterr().out
+    )
+    rows = [json.loads(line) for line in (tmp_path / "scores/predictions.jsonl").read_text().splitlines()]
+    labels = ("entailment", "not_entailment")
+    assert [(row["label"], row["prediction"]) for row in rows] == [
+        (labels[i], labels[j]) for i, j in zip(gold, predicted, strict=True)
+    ]
+    for row, probability in zip(rows, entailed.tolist(), strict=True):
+        assert row["scores"] == pytest.approx({"entailment": probability, "not_entailment": 1 - probability}, abs=1e-6)
+
+
+def test_pairs_are_cut_as_asked(model, source, tmp_path):
+    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModelForSequenceClassification.from_pretrained(model)
+    premise, hypothesis = "a man eats outside . the dog runs", "a man not"  # 8 and 3 words, cut to 5
+    for truncation, p, h in (("longest_first", 3, 2), ("proportional", 4, 1)):
+        inputs = [" ".join(text.split()[:kept]) for text, kept in ((premise, p), (hypothesis, h))]
+        with torch.inference_mode():
+            logits = net(**tokenizer(*inputs, return_tensors="pt")).logits[0]
+        options = {"max_seq_length": 8, "truncation": truncation}
+        row = next(predict(*load_model(model), [(premise, hypothesis)], **options))
+        assert list(row["scores"].values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-6)
+        (tmp_path / "long.jsonl").write_text(json.dumps(row | {"label": "neutral"}) + "\n")
+        results = evaluate(model, str(tmp_path / "long.jsonl"), tmp_path / "scores", **options)
+        assert results["loss"] == pytest.approx(-logits.log_softmax(-1)[1].item(), abs=1e-5)
+    with pytest.raises(InputError, match="--max_seq_length is 4; it must be at least 5"):
+        evaluate(model, source, tmp_path / "scores", max_seq_length=4)

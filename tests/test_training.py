@@ -182,7 +182,6 @@ def test_only_matrices_decay(model):
         ("num_train_epochs", 0),
         ("max_train_steps", 0),
         ("per_device_train_batch_size", 0),
-        ("max_seq_length", 4),
         ("warmup_ratio", 1.5),
         ("dropout", 1.0),
     ],

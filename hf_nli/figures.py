@@ -1,0 +1,26 @@
+"""Pictures for reports; drawn without a display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+
+def length_histogram(histograms: dict[str, NDArray], max_seq_length: int, path: Path) -> None:
+    """Draws how many pairs have how many tokens.
+
+    Args:
+        histograms: For each split, integers (longest + 1,): how many pairs have 0, 1, … tokens.
+        max_seq_length: Marked with a line.
+        path: The .png to write.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for split, counts in histograms.items():
+        axes.stairs(counts / counts.sum(), label=f"{split} ({counts.sum():,} pairs)", linewidth=1.5)
+    axes.axvline(max_seq_length, color="gray", linestyle="--", label=f"max_seq_length {max_seq_length}")
+    axes.set(xlabel="tokens in a pair, special tokens included", ylabel="share of the pairs", xlim=(0, None))
+    axes.legend()
+    figure.savefig(path, dpi=120)
