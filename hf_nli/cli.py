@@ -123,7 +123,11 @@ def _convert(arguments: ConvertArguments) -> None:
         f"{report['sizes']['num_hiddens']} with {report['sizes']['num_heads']}\n"
         f"  largest difference from d2l's function {report['max_abs_difference']:.1e} "
         f"(d2l's own float32: {report['source_float32_difference']:.1e})\n"
-        f"  {len(report['carried_over'])} tensors carried over, {len(report['not_carried_over'])} not; "
+        + "".join(
+            f"  words of {arguments.text_sample} that it doesn't know in text style {style}: {rate:.2%}\n"
+            for style, rate in report.get("unk_rate", {}).items()
+        )
+        + f"  {len(report['carried_over'])} tensors carried over, {len(report['not_carried_over'])} not; "
         f"all in {arguments.output_dir}/conversion_report.json"
     )
 

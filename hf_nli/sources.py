@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas
 from datasets import DatasetDict, DownloadManager, config, load_dataset, load_from_disk
+from datasets.exceptions import DatasetNotFoundError
 
 from hf_nli.errors import InputError
 from hf_nli.files import staged
@@ -160,6 +161,8 @@ def _load_dataset(source: str, *args: Any, **options: Any) -> DatasetDict:
         return load_dataset(*args, **options)
     except ConnectionError as error:
         raise InputError(f"{source}: no such file or folder here, and the Hub can't be reached") from error
+    except DatasetNotFoundError as error:  # a private or gated one, a revision: it says what is missing
+        raise InputError(f"{source}: no such file or folder here. {_reason(error)}") from error
     except Exception as error:  # readers of damaged files raise errors of many families
         raise InputError(f"{source}: can't be loaded ({_reason(error.__cause__ or error)})") from error
 

@@ -85,6 +85,16 @@ BAD_INPUT = {
     "no heads": (["convert", "--source", "{checkpoint}", "--output_dir", "{out}"], "--num_heads"),
     "no source": (["convert", "--source", "nowhere", "--num_heads", "2", "--output_dir", "{out}"], "nowhere: no such"),
     "no model": (["predict", "--model_name_or_path", "{out}", "--premise", "a", "--hypothesis", "b"], "not a model"),
+    "undecodable": (["predict", "--model_name_or_path", "{model}", "--premise", os.fsdecode(b"a \xff"), "--hypothesis",
+                     "b"], "half of a surrogate pair"),
+    "two-way training": (["train", "--model_name_or_path", "{model}", "--dataset", "{two_way}", "--output_dir",
+                          "{out}"], "can be evaluated on only"),
+    "label names": (["evaluate", "--model_name_or_path", "{model}", "--dataset", "{pairs}", "--output_dir", "{out}",
+                     "--label_names", "yes", "no"], "--label_names: 'yes'"),
+    "no column": (["inspect", "--dataset", "{pairs}", "--output_dir", "{out}", "--premise_column", "context"],
+                  "no column for the premise (context)"),
+    "short": (["predict", "--model_name_or_path", "{model}", "--premise", "a", "--hypothesis", "b",
+               "--max_seq_length", "4"], "--max_seq_length is 4"),
     "no data": (["evaluate", "--model_name_or_path", "{model}", "--dataset", "x.csv", "--output_dir", "{out}"],
                 "x.csv"),
     "bad value": (["train", "--model_name_or_path", "{model}", "--dataset", "{pairs}", "--output_dir", "{out}",
@@ -97,7 +107,9 @@ BAD_INPUT = {
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_is_one_line_and_exit_code_2(case, checkpoint, model, pairs, tmp_path, capfd):
     flags, message = BAD_INPUT[case]
-    places = {"checkpoint": checkpoint, "model": model, "pairs": pairs, "out": tmp_path / "out"}
+    two_way = tmp_path / "two_way.csv"
+    two_way.write_text("premise,hypothesis,label\na,b,not_entailment\n")
+    places = {"checkpoint": checkpoint, "model": model, "pairs": pairs, "out": tmp_path / "out", "two_way": two_way}
     assert main([flag.format(**places) for flag in flags]) == 2
     output = capfd.readouterr()
     errors = [line for line in output.err.splitlines() if "error:" in line]
@@ -132,6 +144,7 @@ def test_help_names_every_command_and_flag(capsys):
     for flag in (
         "model_name_or_path dataset output_dir validation_dataset learning_rate num_train_epochs max_train_steps "
         "per_device_train_batch_size per_device_eval_batch_size max_seq_length gradient_accumulation_steps "
-        "mixed_precision seed max_train_samples"
+        "mixed_precision seed max_train_samples truncation text premise_column hypothesis_column label_column "
+        "label_names dataset_config dataset_revision"
     ).split():
         assert f"--{flag}" in text and f"--{flag.replace('_', '-')}" in text

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 import torch
-from helpers import d2l_model, write_checkpoint
+from helpers import SPECIAL_TOKENS, d2l_model, write_checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli import conversion
 from hf_nli.checkpoints import read_checkpoint
+from hf_nli.cli import main
 from hf_nli.conversion import convert, d2l_outputs, probes
 from hf_nli.errors import InputError
 
@@ -156,4 +157,29 @@ def test_missing_special_token_is_refused(net, tmp_path):
     folder = write_checkpoint(tmp_path / "d2l", net.state_dict(), tokens)
     with pytest.raises(InputError, match="<unk>"):
         convert(str(folder), tmp_path / "model", num_heads=4)
+    assert not (tmp_path / "model").exists()
+
+
+def test_text_styles_in_the_report(net, tmp_path):
+    """Unknown words counted by hand: three words are cut in another way by the style that knows the vocabulary."""
+    words = ["a", "man", "@-@", "like", "isn", "'t", "."]
+    rows = SIZES["vocab_size"] - len(SPECIAL_TOKENS) - len(words)
+    tokens = [*SPECIAL_TOKENS, *words, *(f"unused{i}" for i in range(rows))]
+    source = str(write_checkpoint(tmp_path / "checkpoint", net.state_dict(), tokens))
+    (tmp_path / "sample.txt").write_text("A man isn't man-like.\n\nA dog.\n")
+    flags = ["--source", source, "--num_heads", "4", "--output_dir", str(tmp_path / "model")]
+    assert main(["convert", *flags, "--text_style", "wikitext", "--text_sample", str(tmp_path / "sample.txt")]) == 0
+    report = json.loads((tmp_path / "model/conversion_report.json").read_text())
+    # a man is n't man-like . a dog . / a man isn 't man @-@ like . a dog .
+    assert report["unk_rate"] == {"ptb": pytest.approx(4 / 9), "wikitext": pytest.approx(1 / 11)}
+    assert (report["text_style"], report["text_sample"]) == ("wikitext", str(tmp_path / "sample.txt"))
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").tokenize("man-like") == ["man", "@-@", "like"]
+    assert "unk_rate" not in convert(source, tmp_path / "other", num_heads=4)
+
+
+def test_text_sample_without_words(source, tmp_path):
+    (tmp_path / "sample.txt").write_text("\n")
+    for sample, message in (("sample.txt", "sample.txt: no words"), ("nowhere.txt", "nowhere.txt: no such file")):
+        with pytest.raises(InputError, match=message):
+            convert(source, tmp_path / "model", num_heads=4, text_sample=str(tmp_path / sample))
     assert not (tmp_path / "model").exists()

@@ -3,10 +3,15 @@
 import csv
 import gzip
 import io
+import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from hub_server import hub
 from nli_files import (
     EXPECTED,
     LINE,
@@ -254,3 +259,69 @@ def test_unreadable_row_after_many(tmp_path):
     source = write_csv(tmp_path / "pairs.csv", [*rows, dict(PAIRS[0], label="maybe")])
     with pytest.raises(InputError, match=r"row 3001 .line 6002 of pairs.csv.: unknown label 'maybe'"):
         load_nli(source)
+
+
+NAMES = ["entailment", "neutral", "contradiction"]
+CARD = """---
+configs:
+- config_name: plain
+  default: true
+  data_files:
+  - split: train
+    path: plain/train.parquet
+- config_name: hard
+  data_files:
+  - split: test
+    path: hard/test.parquet
+---
+"""
+LOAD = """
+import json, sys
+from hf_nli import load_nli
+from hf_nli.errors import InputError
+for options in json.loads(sys.argv[1]):
+    try:
+        print(json.dumps({name: split.to_list() for name, split in load_nli(**options).items()}))
+    except InputError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+def test_hub(tmp_path):
+    """A data set on a Hub, with a configuration and a revision whose label ids mean something else."""
+    revisions = {}
+    for revision, names in (("main", NAMES), ("v1", NAMES[::-1])):
+        features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=names))
+        rows = [dict(pair, label=names.index(pair["label"])) for pair in PAIRS]
+        files = {"README.md": CARD.encode()}
+        for name, part in (("plain/train.parquet", rows), ("hard/test.parquet", rows[:1])):
+            content = io.BytesIO()
+            Dataset.from_list(part, features=features).to_parquet(content)
+            files[name] = content.getvalue()
+        revisions[revision] = files
+    options = [
+        {"source": "team/nli"},
+        {"source": "team/nli", "config": "hard"},
+        {"source": "team/nli", "revision": "v1"},
+        {"source": "team/nli", "revision": "v2"},
+        {"source": "team/nli", "config": "easy"},
+        {"source": "team/other"},
+    ]
+    with hub("team/nli", revisions) as endpoint:
+        environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        result = subprocess.run(
+            [sys.executable, "-c", LOAD, json.dumps(options)],
+            env=os.environ
+            | environment
+            | {"NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_XET": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert result.returncode == 0, result.stderr
+    main, hard, first, *errors = [json.loads(line) for line in result.stdout.splitlines()]
+    assert main == first == {"train": EXPECTED}
+    assert hard == {"test": EXPECTED[:1]}
+    assert "team/nli: no such file or folder here. Revision 'v2' doesn't exist" in errors[0]
+    assert "can't be loaded" in errors[1] and "'plain', 'hard'" in errors[1]
+    assert "team/other: no such file or folder here. Dataset 'team/other' doesn't exist on the Hub" in errors[2]
