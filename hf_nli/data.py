@@ -69,20 +69,21 @@ class NLIData:
 
     Attributes:
         source: Where it is from.
-        splits: The splits as they are, by name.
+        names: The names of its splits.
         labels: `labels.LABELS` or `labels.TWO_WAY_LABELS`.
         dropped: How many rows without a gold label each split lost that has been read.
     """
 
     def __init__(self, source: str, options: DataOptions | None = None) -> None:
         self.source, self.options = source, options or DataOptions()
-        self.splits, self._files = load_source(source, self.options.dataset_config, self.options.dataset_revision)
-        self.labels = label_set(name for split in self.splits for name in self._label_names(split))
+        splits, self._files = load_source(source, self.options.dataset_config, self.options.dataset_revision)
+        self.names, self._raw, self._read = tuple(splits), dict(splits), DatasetDict()
+        self.labels = label_set(name for split in self.names for name in self._label_names(split))
         self.dropped: dict[str, int] = {}
 
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""
-        splits = DatasetDict({name: pairs for name in self.splits if len(pairs := self.read(name))})
+        splits = DatasetDict({name: pairs for name in self.names if len(pairs := self.read(name))})
         if not splits:
             raise InputError(f"{self.source}: no row with a gold label")
         return splits
@@ -93,21 +94,29 @@ class NLIData:
         Raises:
             InputError: If there is none.
         """
-        present = [name for name in names if name in self.splits] or list(self.splits) * (len(self.splits) == 1)
+        present = [name for name in names if name in self.names] or self.names * (len(self.names) == 1)
         for name in present:
             if len(pairs := self.read(name)):
                 return name, pairs
         if present:
             raise InputError(f"{self.source}, {present[0]}: no row with a gold label")
-        raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.splits)}")
+        raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.names)}")
 
     def read(self, name: str) -> Dataset:
         """Reads a split: premise, hypothesis and label, without the rows that have no gold label."""
-        raw, columns = self.splits[name], self._columns(name)
+        if name not in self._read:
+            self._read[name] = self._convert(name)
+            del self._raw[name]  # and the pages of its file, which would count as ours
+            self._warn(name)
+        return self._read[name]
+
+    def _convert(self, name: str) -> Dataset:
+        raw, columns = self._raw[name], self._columns(name)
         names = self.options.label_names or getattr(raw.features[columns["label"]], "names", None)
         # In a file of fields, a row that ends early lacks the last one.
         last = raw.column_names[-1] if self._loader(name) == "csv" else None
         labels, parse = self.labels, self.options.text == "parse"
+        raw = raw.select_columns(list(dict.fromkeys([*columns.values(), *([last] if last else [])])))
 
         def convert(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
             rows: dict[str, list] = {column: [] for column in columns}
@@ -143,11 +152,10 @@ class NLIData:
             desc="Reading",
         )
         self.dropped[name] = len(raw) - len(pairs)
-        self._warn(name, pairs)
         return pairs
 
-    def _warn(self, name: str, pairs: Dataset) -> None:
-        where = f"{self.source}, {name}"
+    def _warn(self, name: str) -> None:
+        where, pairs = f"{self.source}, {name}", self._read[name]
         logger.info("%s: %d pairs", where, len(pairs))
         if self.dropped[name]:
             logger.warning("%s: %d rows without a gold label dropped", where, self.dropped[name])
@@ -160,7 +168,7 @@ class NLIData:
                 logger.warning("%s: %d rows with an empty %s", where, empty, column)
 
     def _columns(self, split: str) -> dict[str, str]:
-        columns, present = {}, self.splits[split].column_names
+        columns, present = {}, self._raw[split].column_names
         for column, candidates in self.options.columns.items():
             found = [name for name in candidates if name in present]
             if not found:
@@ -173,9 +181,9 @@ class NLIData:
 
     def _label_names(self, split: str) -> Iterator[str]:
         column = self._columns(split)["label"]
-        declared = self.options.label_names or getattr(self.splits[split].features[column], "names", ())
+        declared = self.options.label_names or getattr(self._raw[split].features[column], "names", ())
         yield from declared
-        for batch in () if declared else self.splits[split].select_columns(column).iter(10_000):
+        for batch in () if declared else self._raw[split].select_columns(column).iter(10_000):
             yield from filter(lambda label: isinstance(label, str), set(batch[column]))
 
     def _loader(self, split: str) -> str | None:
@@ -204,8 +212,8 @@ def _row(
     if isinstance(label, int):
         if names is None:
             raise ValueError(
-                f"the label is the number {label}, and data sets number labels differently; say what 0, 1 and 2 mean "
-                f"here, in this order, as in --label_names {' '.join(LABELS)}"
+                f"the label is the number {label}, and data sets number labels differently (1 is neutral in SNLI on the "
+                f"Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names {' '.join(LABELS)}"
             )
         name = names[label] if 0 <= label < len(names) else label
     identity = label_id(name, labels) if isinstance(name, str) else None

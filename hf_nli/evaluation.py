@@ -62,8 +62,8 @@ def evaluate(
         model, tokenizer = load_model(model_name_or_path)
         length = input_length(model.config, tokenizer, max_seq_length)
         data = NLIData(dataset, data_options)
-        if split is not None and split not in data.splits:
-            raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.splits)}")
+        if split is not None and split not in data.names:
+            raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
         split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
         encoded = encode(pairs, tokenizer, length, truncation)
     loader = DataLoader(encoded, per_device_eval_batch_size, collate_fn=DataCollatorWithPadding(tokenizer))

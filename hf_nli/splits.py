@@ -43,7 +43,7 @@ def train_and_validation(
     if validation_dataset:
         options = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
         validation = _three_way(validation_dataset, options).read_first("validation")[1]
-    elif "validation" in data.splits and name != "validation":
+    elif "validation" in data.names and name != "validation":
         validation = data.read_first("validation")[1]
     else:
         pairs, validation = _set_aside(pairs, dataset, seed)

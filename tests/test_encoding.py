@@ -1,9 +1,10 @@
 """Pairs to ids: d2l's truncation, the proportional one, and what is kept of it all."""
 
 import json
-import re
 
 import pytest
+from d2l_chapter import SNLIBERTDataset
+from d2l_chapter import vocabulary as d2l_vocabulary
 from datasets import Dataset, Features, Value
 from helpers import SPECIAL_TOKENS, tiny_tokenizer, write_pairs
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -15,21 +16,14 @@ from hf_nli.errors import InputError
 from hf_nli.tokenization import build_tokenizer
 
 
-def d2l_truncate(premise, hypothesis, max_len):
-    """`SNLIBERTDataset._truncate_pair_of_tokens` of d2l's section "Fine-Tuning BERT", which its package leaves out."""
-    while len(premise) + len(hypothesis) > max_len - 3:
-        if len(premise) > len(hypothesis):
-            premise.pop()
-        else:
-            hypothesis.pop()
-
-
 @pytest.mark.parametrize("max_len", range(8, 65))
 def test_truncation_is_d2ls_for_all_lengths(max_len):
+    chapter = SNLIBERTDataset.__new__(SNLIBERTDataset)
+    chapter.max_len = max_len
     for p in range(81):
         for h in range(81):
             premise, hypothesis = list(range(p)), list(range(100, 100 + h))
-            d2l_truncate(premise, hypothesis, max_len)
+            chapter._truncate_pair_of_tokens(premise, hypothesis)
             assert kept_lengths(p, h, max_len - 3, "longest_first") == (len(premise), len(hypothesis)), (p, h)
 
 
@@ -122,19 +116,21 @@ def test_a_second_run_starts_at_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("max_length", [31, 32, 50, 64, 128])
-def test_ids_segments_and_lengths_are_d2ls_on_real_pairs(max_length, shared, d2l):
-    """From the binary parses of the release, as d2l reads them."""
+def test_ids_segments_and_lengths_are_d2ls_on_real_pairs(max_length, shared, d2l, tmp_path):
+    """Against the chapter's own data set, which reads parses; ours from the raw sentences and from the parses."""
     vocabulary = json.loads((shared / "checkpoints/d2l_bert_small/vocab.json").read_text())
-    ids = {token: index for index, token in enumerate(vocabulary)}
-    rows = [line.split("\t") for line in (shared / "data/snli/snli_1.0_dev.txt").read_text().splitlines()[1:]]
-    rows = [row for row in rows if row[0] in ("entailment", "contradiction", "neutral")]
-    texts = [[re.sub(r"\s{2,}", " ", re.sub(r"[()]", "", row[side])).strip() for row in rows] for side in (1, 2)]
-    encoded = encode_pairs(build_tokenizer(vocabulary, 512), *texts, max_length)
-    for row, (premise, hypothesis) in enumerate(zip(*texts, strict=True)):
-        pair = d2l.tokenize([premise.lower(), hypothesis.lower()])
-        d2l_truncate(*pair, max_length)
-        tokens, segments = d2l.get_tokens_and_segments(*pair)
-        assert encoded["input_ids"][row] == [ids.get(token, ids["<unk>"]) for token in tokens]
-        assert encoded["token_type_ids"][row] == segments
-        assert len(encoded["attention_mask"][row]) == len(tokens)
-    assert len(rows) == 1273
+    release = shared / "data/snli/snli_1.0_dev.txt"
+    (tmp_path / "snli_1.0_test.txt").symlink_to(release)
+    theirs = SNLIBERTDataset(d2l.read_snli(tmp_path, is_train=False), max_length, d2l_vocabulary(vocabulary))
+    lengths = theirs.valid_lens.tolist()
+    assert len(lengths) == 1273
+    assert (lengths.count(max_length) > 100) == (max_length <= 32)  # these are cut
+    expected = {
+        "input_ids": [ids[:length] for ids, length in zip(theirs.all_token_ids.tolist(), lengths, strict=True)],
+        "token_type_ids": [ids[:length] for ids, length in zip(theirs.all_segments.tolist(), lengths, strict=True)],
+        "attention_mask": [[1] * length for length in lengths],
+        "labels": [(0, 2, 1)[label] for label in theirs.labels.tolist()],  # in the order of SNLI on the Hub
+    }
+    for text in ("raw", "parse"):
+        pairs = load_nli(str(release), text=text)["train"]
+        assert encode(pairs, build_tokenizer(vocabulary, 512), max_length).to_dict() == expected

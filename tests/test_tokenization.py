@@ -227,36 +227,6 @@ def test_whole_development_split(shared):
         assert cut(tokenizer, " ".join(tokens)) == list(tokens)
 
 
-def test_ids_segments_and_lengths_are_d2ls(shared):
-    """Against the dozen lines of d2l's `read_snli` and `SNLIBERTDataset`, from its parses and from raw sentences."""
-    vocabulary = json.loads((shared / "checkpoints/d2l_bert_small/vocab.json").read_text(encoding="utf-8"))
-    lines = (shared / "data/snli/snli_1.0_dev.txt").read_text(encoding="utf-8").splitlines()
-    columns = {name: i for i, name in enumerate(lines[0].split("\t"))}
-    rows = [row for line in lines[1:] if (row := line.split("\t"))[0] in ("entailment", "contradiction", "neutral")]
-    premises, hypotheses = ([d2l_text(row[column]) for row in rows] for column in (1, 2))
-    raw = [[row[columns[name]] for row in rows] for name in ("sentence1", "sentence2")]
-    assert len(rows) == 1273
-
-    index, length = {token: i for i, token in enumerate(vocabulary)}, 128
-    ids, segments, lengths = [], [], []
-    for premise, hypothesis in zip(premises, hypotheses, strict=True):
-        p, h = premise.lower().split(), hypothesis.lower().split()
-        while len(p) + len(h) > length - 3:
-            (p if len(p) > len(h) else h).pop()
-        tokens = ["<cls>", *p, "<sep>", *h, "<sep>"]
-        padding = length - len(tokens)
-        ids.append([index.get(token, index["<unk>"]) for token in tokens] + [index["<pad>"]] * padding)
-        segments.append([0] * (len(p) + 2) + [1] * (len(h) + 1) + [0] * padding)
-        lengths.append(len(tokens))
-
-    tokenizer = build_tokenizer(vocabulary, max_length=length)
-    for pairs in ((premises, hypotheses), raw):
-        encoded = tokenizer(*pairs, truncation=True, padding="max_length")
-        assert encoded.input_ids == ids
-        assert encoded.token_type_ids == segments
-        assert [sum(mask) for mask in encoded.attention_mask] == lengths
-
-
 LOAD = """
 import json, sys
 sys.modules["hf_nli"] = None
