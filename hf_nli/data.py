@@ -212,8 +212,8 @@ def _row(
     if isinstance(label, int):
         if names is None:
             raise ValueError(
-                f"the label is the number {label}, and data sets number labels differently (1 is neutral in SNLI on the "
-                f"Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names {' '.join(LABELS)}"
+                f"the label is the number {label}, and data sets number labels differently (1 is neutral in SNLI "
+                f"on the Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names {' '.join(LABELS)}"
             )
         name = names[label] if 0 <= label < len(names) else label
     identity = label_id(name, labels) if isinstance(name, str) else None
