@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hf_nli.errors import InputError
-from hf_nli.options import TRUNCATION_HELP, DataOptions, Truncation
-from hf_nli.recipe import Recipe
+from hf_nli.errors import InputError, Interrupted
+from hf_nli.options import TRUNCATION_HELP, DataOptions, RunOptions, Truncation
+from hf_nli.recipe import RECIPES, Recipe
 
 # Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
 
@@ -58,6 +60,9 @@ class TrainArguments:
         default=None, metadata={"help": "Data set to validate on, if not the validation split of --dataset."}
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
+    recipe: Literal["tuned", "d2l"] = field(
+        default="tuned", metadata={"help": "Settings to start from: ours, or the book's; other flags change them."}
+    )
 
 
 @dataclass(kw_only=True)
@@ -132,16 +137,17 @@ def _convert(arguments: ConvertArguments) -> None:
     )
 
 
-def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions) -> None:
+def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
     from hf_nli.training import train
 
-    results = train(**vars(arguments), recipe=recipe, data_options=data_options)
+    places = {name: value for name, value in vars(arguments).items() if name != "recipe"}
+    results = train(**places, recipe=recipe, data_options=data_options, run_options=run_options)
     print(
         f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
         f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
         f"  best epoch {results['best_epoch']}: validation accuracy {results['eval_accuracy']:.3f}, "
         f"loss {results['eval_loss']:.3f}\n"
-        f"  model, train_log.jsonl and all_results.json in {arguments.output_dir}"
+        f"  model, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
 
 
@@ -189,7 +195,7 @@ def _quickstart(arguments: QuickstartArguments) -> None:
 
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
     "convert": (_convert, (ConvertArguments,), "turn a d2l checkpoint into a model folder"),
-    "train": (_train, (TrainArguments, Recipe, DataOptions), "fine-tune a model folder"),
+    "train": (_train, (TrainArguments, Recipe, DataOptions, RunOptions), "fine-tune a model folder"),
     "evaluate": (_evaluate, (EvaluateArguments, DataOptions), "score a model on a data set"),
     "inspect": (_inspect, (InspectArguments, DataOptions), "count what is in a data set, and how long its pairs are"),
     "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
@@ -243,12 +249,23 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     # A handler of our own, not the root's, which would print other libraries' lines a second time.
     logger, handler = logging.getLogger("hf_nli"), logging.StreamHandler()
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks, but for errors
+    if first:
+        logger.addHandler(handler)
     try:
-        function(*parser.parse_args_into_dataclasses(argv))
+        if Recipe in dataclasses:
+            named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+            named.add_argument("--recipe", choices=RECIPES, default="tuned")
+            parser.set_defaults(**RECIPES[named.parse_known_args(argv)[0].recipe])
+        with nullcontext() if first else redirect_stdout(None):
+            function(*parser.parse_args_into_dataclasses(argv))
     except InputError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        if first:
+            print(f"{parser.prog}: {interrupted}", file=sys.stderr)
+        return interrupted.exit_code
     finally:
         logger.removeHandler(handler)
     return 0

@@ -7,3 +7,16 @@ class InputError(ValueError):
     The message is a single line that says what is wrong, where, and what to do. Command-line programs print it
     and exit with code 2; library users catch it as a `ValueError`.
     """
+
+
+class Interrupted(Exception):
+    """A run was asked to stop, and can be continued.
+
+    Args:
+        message: What was done, and how to go on; for people.
+        signal_number: What asked it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

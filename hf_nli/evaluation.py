@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import DataCollatorWithPadding, PreTrainedModel
+from transformers import PreTrainedModel
 
+from hf_nli.batching import TokenTable, share
 from hf_nli.data import NLIData
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
@@ -66,9 +67,9 @@ def evaluate(
             raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
         split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
         encoded = encode(pairs, tokenizer, length, truncation)
-    loader = DataLoader(encoded, per_device_eval_batch_size, collate_fn=DataCollatorWithPadding(tokenizer))
-    model, loader = accelerator.prepare(model, loader)
-    logits, labels = predict_logits(accelerator, model, loader)
+        table = TokenTable.open(encoded, tokenizer).to(accelerator.device)
+    model = accelerator.prepare_model(model, evaluation_mode=True)
+    logits, labels = predict_logits(accelerator, model, table, per_device_eval_batch_size)
     logits, merged = merge_labels(logits, data.labels)
     scores = score(logits, labels, data.labels)
     results = {
@@ -99,26 +100,35 @@ def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Te
 
 
 @torch.no_grad()
-def predict_logits(accelerator: Accelerator, model: PreTrainedModel, loader: DataLoader) -> tuple[Tensor, Tensor]:
-    """Runs a prepared model over a prepared loader, each example once, whatever the number of processes.
+def predict_logits(
+    accelerator: Accelerator, model: PreTrainedModel, table: TokenTable, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Runs a model over encoded pairs, each pair once, whatever the number of processes.
 
     Args:
-        accelerator: What prepared them.
+        accelerator: What prepared the model.
         model: A three-way NLI classifier.
-        loader: Batches of its inputs and `labels`.
+        table: The pairs, on the accelerator's device.
+        batch_size: Pairs a batch, on each process.
 
     Returns:
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
     """
     order = label_order(accelerator.unwrap_model(model).config)
     model.eval()
-    rows = []
-    for batch in tqdm(loader, desc="Evaluating", leave=False, disable=not accelerator.is_main_process):
-        labels = batch.pop("labels")
-        logits = model(**batch).logits[:, order].float()
-        rows.append([part.cpu() for part in accelerator.gather_for_metrics((logits, labels))])
-    logits, labels = (torch.cat(parts) for parts in zip(*rows, strict=True))
-    return logits, labels
+    rows = numpy.argsort(-table.lengths, kind="stable")
+    logits = torch.zeros(len(table), len(order), device=accelerator.device)
+    step = batch_size * accelerator.num_processes
+    hidden = not accelerator.is_main_process
+    for start in tqdm(range(0, len(rows), step), desc="Evaluating", leave=False, disable=hidden):
+        part, counts = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
+        batch = table.batch(part)
+        del batch["labels"]
+        outputs = model(**batch).logits[:, order].float()
+        if counts:
+            logits[torch.from_numpy(part).to(logits.device)] = outputs
+    # A row is another process's where it is zero.
+    return accelerator.reduce(logits).cpu(), table.labels.cpu()
 
 
 def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:

@@ -21,6 +21,29 @@ PARSES = {"premise": ("sentence1_binary_parse",), "hypothesis": ("sentence2_bina
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """How a run is kept and watched; nothing here changes what is trained."""
+
+    checkpointing_steps: str | None = field(
+        default=None, metadata={"help": "Write a checkpoint every so many steps, or after every 'epoch'."}
+    )
+    checkpoints_total_limit: int | None = field(default=None, metadata={"help": "Keep so many, the newest."})
+    resume_from_checkpoint: str | None = field(
+        default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
+    )
+    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
+        default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
+    )
+
+    def __post_init__(self) -> None:
+        steps = self.checkpointing_steps
+        if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
+            raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
+        if self.checkpoints_total_limit is not None and self.checkpoints_total_limit < 1:
+            raise InputError(f"--checkpoints_total_limit is {self.checkpoints_total_limit}; it must be at least 1")
+
+
+@dataclass(frozen=True)
 class DataOptions:
     """How to read a data set; the fields are flags of every command that does."""
 

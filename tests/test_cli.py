@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ from helpers import d2l_model, write_checkpoint
 
 from hf_nli.cli import COMMANDS, main
 from hf_nli.evaluation import evaluate
+from hf_nli.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 1, "max_len": 24}
 # `accelerate launch --cpu` starts one process, unless MPI is installed.
+RESULTS = defaultdict(float)
 TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
@@ -118,6 +122,29 @@ def test_bad_input_is_one_line_and_exit_code_2(case, checkpoint, model, pairs, t
     assert not (tmp_path / "out").exists()
 
 
+def test_recipe_by_name_and_flags_that_change_it(monkeypatch):
+    """The book's settings, read off d2l's section; what is given beside them wins, wherever it stands."""
+    recipes = []
+    monkeypatch.setattr("hf_nli.training.train", lambda recipe, **_: recipes.append(recipe) or RESULTS)
+    flags = ["--model_name_or_path", "m", "--dataset", "d", "--output_dir", "o"]
+    for more in ([], ["--recipe", "d2l"], ["--num_train_epochs", "2", "--recipe=d2l", "--dropout", "0.1"]):
+        assert main(["train", *flags, *more]) == 0
+    ours, book, changed = recipes
+    assert ours == Recipe()
+    assert (book.learning_rate, book.num_train_epochs, book.per_device_train_batch_size) == (1e-4, 5, 512)
+    assert (book.max_seq_length, book.dropout, book.lr_scheduler_type, book.loss_reduction) == (
+        128,
+        0.2,
+        "constant",
+        "sum",
+    )
+    assert (book.weight_decay, book.warmup_ratio, book.max_grad_norm, book.group_by_length) == (0, 0, 0, False)
+    assert changed == replace(book, num_train_epochs=2, dropout=0.1)
+    with pytest.raises(SystemExit) as error:
+        main(["train", *flags, "--recipe", "mxnet"])
+    assert error.value.code == 2
+
+
 def test_wrong_flags_exit_with_2(capsys):
     for arguments in (
         ["convert"],
@@ -145,6 +172,7 @@ def test_help_names_every_command_and_flag(capsys):
         "model_name_or_path dataset output_dir validation_dataset learning_rate num_train_epochs max_train_steps "
         "per_device_train_batch_size per_device_eval_batch_size max_seq_length gradient_accumulation_steps "
         "mixed_precision seed max_train_samples truncation text premise_column hypothesis_column label_column "
-        "label_names dataset_config dataset_revision"
+        "label_names dataset_config dataset_revision checkpointing_steps checkpoints_total_limit "
+        "resume_from_checkpoint report_to recipe early_stopping_patience tokens_per_batch"
     ).split():
         assert f"--{flag}" in text and f"--{flag.replace('_', '-')}" in text

@@ -1,20 +1,31 @@
 """Fine-tuning: what is learned, logged, saved and counted."""
 
 import json
+import logging
 import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from helpers import write_tiny_model
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.models import load_model
+from hf_nli.options import RunOptions
 from hf_nli.recipe import Recipe
 from hf_nli.training import Run, parameter_groups, train
 
-RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6}
+ROOT = Path(__file__).parents[1]
+RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6, "mixed_precision": "no"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +74,7 @@ def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, tmp_path, mo
     accuracies = iter([0.9, 0.2, 0.8, 0.5])  # before training, then three epochs
     monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
     saved = []
-    monkeypatch.setattr(Run, "_save", lambda self: saved.append(self.step))
+    monkeypatch.setattr(Run, "_save", lambda self: saved.append(self.progress.step))
     results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE | {"num_train_epochs": 3}), pairs)
     assert saved == [9, 18] and results["best_epoch"] == 2
 
@@ -76,7 +87,7 @@ def test_the_folder_is_stock(run):
     assert AutoTokenizer.from_pretrained(output_dir)("a man", "runs").token_type_ids == [0, 0, 0, 0, 1, 1]
     assert {file.name for file in output_dir.iterdir()} == {
         "all_results.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "train_log.jsonl",
+        "train_log.jsonl", "training_curves.png",
     }  # fmt: skip
 
 
@@ -118,6 +129,143 @@ def test_accumulation_takes_the_steps_of_the_larger_batch(model, pairs, tmp_path
         if name.endswith("key.bias"):  # softmax doesn't see it: its gradient is rounding, which Adam makes large
             continue
         torch.testing.assert_close(states[1][name], tensor, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_two_processes_take_the_steps_of_one(accumulation, pairs, tmp_path):
+    """Without dropout: the same pairs in the same order; 143 pairs divide by neither batch, processes nor parts."""
+    plain = write_tiny_model(tmp_path / "plain", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    flags = [
+        "--model_name_or_path",
+        plain,
+        "--dataset",
+        pairs,
+        "--validation_dataset",
+        pairs,
+        "--learning_rate",
+        "1e-2",
+    ]
+    flags += ["--max_train_samples", 143, "--max_train_steps", 12, "--mixed_precision", "no"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    logs, states = [], []
+    for processes in (1, 2):
+        folder = tmp_path / f"run{processes}"
+        sizes = ["--per_device_train_batch_size", 28 // processes // accumulation]
+        sizes += ["--gradient_accumulation_steps", accumulation, "--output_dir", folder]
+        program = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command = [sys.executable, *program, ROOT / "scripts/finetune_accelerate.py", *flags, *sizes]
+        subprocess.run([str(part) for part in command], env=environment, check=True, timeout=300)
+        logs.append([json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()])
+        states.append(AutoModelForSequenceClassification.from_pretrained(folder).state_dict())
+    assert len(logs[0]) == len(logs[1]) == 3  # 12 steps: two epochs of 6
+    for one, two in zip(*logs, strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+    for name, tensor in states[0].items():
+        if not name.endswith("key.bias"):  # as above
+            torch.testing.assert_close(states[1][name], tensor, atol=1e-3, rtol=1e-2)
+
+
+def test_sum_of_losses(model, pairs, tmp_path):
+    """A summed loss is a mean one with larger gradients, which only plain clipping notices."""
+    losses = []
+    for reduction, norm in (("mean", 0.0), ("sum", 0.0), ("mean", 1e-3), ("sum", 1e-3)):
+        recipe = Recipe(**RECIPE | {"num_train_epochs": 1}, loss_reduction=reduction, max_grad_norm=norm)
+        losses.append(train(model, pairs, tmp_path / f"{reduction}{norm}", recipe, pairs)["train_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # Adam divides it out, but for its epsilon
+    assert losses[2] == pytest.approx(losses[3], rel=1e-3)
+
+
+def test_early_stopping(model, pairs, tmp_path, monkeypatch):
+    accuracies = iter([0.1, 0.5, 0.6, 0.5, 0.6, 0.9])
+    monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
+    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE, early_stopping_patience=2), pairs)
+    assert (results["best_epoch"], results["epochs"], results["steps"]) == (2, 4, 36)
+
+
+@pytest.mark.parametrize("schedule, last", [("linear", 0.1), ("constant", 1.0), ("cosine", 0.0245)])
+def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_nli.training.LOGGING_STEPS", 1)
+    settings = {
+        "lr_scheduler_type": schedule,
+        "embedding_learning_rate": 0.5,
+        "warmup_ratio": 0.0,
+        "max_train_steps": 10,
+    }
+    train(model, pairs, tmp_path / "run", Recipe(learning_rate=1e-3, **settings), pairs)
+    assert logged(tmp_path / "run")[-1]["learning_rate"] == pytest.approx(1e-3 * last, rel=2e-3)
+    start, end = (load_model(str(folder))[0].state_dict() for folder in (model, tmp_path / "run"))
+    moved = {name: (end[name] - start[name]).abs().max() for name in end}
+    assert moved["bert.embeddings.word_embeddings.weight"] > 0.1 > 0.02 > moved["bert.pooler.dense.weight"] > 0
+
+
+def test_token_budget(model, pairs, tmp_path):
+    recipe = Recipe(**RECIPE | {"num_train_epochs": 2}, tokens_per_batch=100)
+    results = train(model, pairs, tmp_path / "run", recipe, pairs)
+    assert results["steps"] > 2 * 9 and results["padding_fraction"] < 0.2
+    assert math.isclose(results["examples_per_second"] * results["seconds"], 2 * 144, rel_tol=1e-6)
+
+
+def test_tensorboard(model, pairs, tmp_path):
+    recipe = Recipe(**RECIPE | {"num_train_epochs": 1})
+    train(model, pairs, tmp_path / "run", recipe, pairs, run_options=RunOptions(report_to="tensorboard"))
+    events = EventAccumulator(str(tmp_path / "run/hf_nli"))
+    events.Reload()
+    assert {"eval_accuracy", "train_loss", "train_accuracy"} <= set(events.Tags()["scalars"])
+    log = [json.loads(line) for line in (tmp_path / "run/train_log.jsonl").read_text().splitlines()]
+    expected = [record["eval_accuracy"] for record in log if "eval_accuracy" in record]
+    assert [event.value for event in events.Scalars("eval_accuracy")] == pytest.approx(expected)
+
+
+def test_curves(run):
+    picture = Image.open(run[0] / "training_curves.png").convert("RGB")
+    assert picture.size == (600, 420)
+    assert {(31, 119, 180), (255, 127, 14), (44, 160, 44)} <= {color for _, color in picture.getcolors(100_000)}
+
+
+def test_checkpoints_of_another_run_are_refused(model, pairs, tmp_path):
+    recipe = Recipe(**RECIPE | {"num_train_epochs": 1})
+    keep = RunOptions(checkpointing_steps="epoch")
+    train(model, pairs, tmp_path / "run", recipe, pairs, run_options=keep)
+    with pytest.raises(InputError, match="checkpoint-9 of an earlier run; go on from it"):
+        train(model, pairs, tmp_path / "run", recipe, pairs)
+    latest = RunOptions(resume_from_checkpoint="latest")
+    with pytest.raises(InputError, match=r"another run .learning_rate 0.01 there, 0.02 now"):
+        train(model, pairs, tmp_path / "run", replace(recipe, learning_rate=0.02), pairs, run_options=latest)
+    with pytest.raises(InputError, match=r"another run .train_data '\w+' there"):
+        train(model, pairs, tmp_path / "run", recipe, pairs, max_train_samples=99, run_options=latest)
+    again = train(model, pairs, tmp_path / "run", recipe, pairs, run_options=latest)  # which had ended
+    assert again["steps"] == 9
+    with pytest.raises(InputError, match="no checkpoint to resume from"):
+        train(model, pairs, tmp_path / "new", recipe, pairs, run_options=latest)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"checkpointing_steps": "0"}, "--checkpointing_steps is 0"),
+        ({"checkpointing_steps": "often"}, "--checkpointing_steps is often; it must be a number of steps, or 'epoch'"),
+        ({"checkpoints_total_limit": 0}, "--checkpoints_total_limit is 0"),
+    ],
+)
+def test_impossible_run_options(options, message):
+    with pytest.raises(InputError, match=message):
+        RunOptions(**options)
+
+
+def test_a_missing_tracker_says_how_to_get_it(model, pairs, tmp_path):
+    with pytest.raises(InputError, match="--report_to wandb: .*pip install wandb"):
+        train(model, pairs, tmp_path / "run", Recipe(), pairs, run_options=RunOptions(report_to="wandb"))
+
+
+def test_precision_is_chosen_and_logged(model, pairs, tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "hf_nli")
+    for fast, precision in ((True, "bf16"), (False, "no")):
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda fast=fast: fast)
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        results = train(model, pairs, tmp_path / precision, Recipe(max_train_steps=1), pairs)
+        assert results["mixed_precision"] == precision
+        assert f"mixed_precision auto: {precision} on cpu" in caplog.text
 
 
 def test_max_train_samples_and_bf16(model, pairs, tmp_path):
@@ -164,14 +312,19 @@ def test_dropout_of_the_run_is_the_models(model, pairs, tmp_path):
 def test_only_matrices_decay(model):
     net = load_model(model)[0]
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    decayed, others = parameter_groups(net, 0.1)
-    assert decayed["weight_decay"] == 0.1 and others["weight_decay"] == 0.0
+    decayed, others, embeddings = parameter_groups(net, 0.1, embedding_learning_rate=0.5)
+    assert (decayed["weight_decay"], others["weight_decay"], embeddings["weight_decay"]) == (0.1, 0.0, 0.0)
+    assert embeddings["lr"] == 0.5 and "lr" not in parameter_groups(net, 0.1)[2]
     assert all(
         "dense" in names[id(p)] or "self" in names[id(p)] or "classifier" in names[id(p)] for p in decayed["params"]
     )
     assert all(names[id(p)].endswith("weight") for p in decayed["params"])
-    assert {id(p) for p in decayed["params"]} | {id(p) for p in others["params"]} == set(names)
-    assert any("embeddings" in names[id(p)] for p in others["params"])
+    assert {id(p) for p in decayed["params"]} | {id(p) for p in others["params"] + embeddings["params"]} == set(names)
+    assert {names[id(p)].split(".")[2] for p in embeddings["params"]} == {
+        "word_embeddings",
+        "position_embeddings",
+        "token_type_embeddings",
+    }
 
 
 @pytest.mark.parametrize(

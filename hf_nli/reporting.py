@@ -1,0 +1,74 @@
+"""What a run tells: its log, its picture, a tracker, and lines beside the progress bar."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from hf_nli.figures import training_curves
+from hf_nli.files import staged
+
+LOG = "train_log.jsonl"
+CURVES = "training_curves.png"
+
+
+class Reporter:
+    """Writes train_log.jsonl and training_curves.png on the main process; elsewhere it does nothing.
+
+    The log has no times, so that a run that was interrupted and continued has the same one as a run that wasn't.
+    """
+
+    def __init__(self, accelerator: Accelerator, output_dir: Path) -> None:
+        self.accelerator, self.output_dir = accelerator, output_dir
+
+    def start(self) -> None:
+        """Starts an empty log."""
+        if self.accelerator.is_main_process:
+            with staged(self.output_dir) as folder:
+                (folder / LOG).touch()
+
+    def save(self, checkpoint: Path) -> None:
+        """Copies the log to a checkpoint."""
+        if self.accelerator.is_main_process:
+            shutil.copyfile(self.output_dir / LOG, checkpoint / LOG)
+
+    def restore(self, checkpoint: Path) -> None:
+        """Makes the log what it was at a checkpoint."""
+        if self.accelerator.is_main_process:
+            with staged(self.output_dir) as folder:
+                shutil.copyfile(checkpoint / LOG, folder / LOG)
+
+    def record(self, **figures: Any) -> None:
+        """Adds a line to the log, and to the tracker if there is one.
+
+        Args:
+            figures: `step` and what was measured there.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        with (self.output_dir / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(figures) + "\n")
+        self.accelerator.log({name: value for name, value in figures.items() if name != "step"}, step=figures["step"])
+
+    def epoch(self, **figures: Any) -> None:
+        """Like `record` for the end of an epoch: draws the curves and prints a line, too.
+
+        Args:
+            figures: `epoch`, `step`, `eval_loss`, `eval_accuracy`, and from the first epoch on `train_loss` and
+                `train_accuracy`.
+        """
+        self.record(**figures)
+        if not self.accelerator.is_main_process:
+            return
+        lines = (self.output_dir / LOG).read_text(encoding="utf-8").splitlines()
+        epochs = [record for record in map(json.loads, lines) if "eval_accuracy" in record]
+        with staged(self.output_dir) as folder:
+            training_curves(epochs, folder / CURVES)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name not in ("epoch", "step"))
+        tqdm.write(f"epoch {figures['epoch']}: {text}", file=sys.stderr)

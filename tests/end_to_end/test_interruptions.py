@@ -1,0 +1,148 @@
+"""Runs that are killed, stopped, or lose a process: real processes, real signals."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from hf_nli.cli import main
+
+# Their modules are loaded once, in a process that the others are forked from.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["hf_nli.training", "tensorboard"])
+
+
+def command(rank, processes, port, output, flags):
+    """`hf-nli train` in one of some processes, as torchrun starts them."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    if processes > 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    file = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os._exit(main(["train", *flags]))
+
+
+class Training:
+    """A run of one or more processes."""
+
+    def __init__(self, output: Path, flags: list[str], processes: int = 1) -> None:
+        self.output = output
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = [(rank, processes, port, str(output), flags) for rank in range(processes)]
+        self.processes = [PROCESSES.Process(target=command, args=each) for each in arguments]
+        for process in self.processes:
+            process.start()
+
+    def wait(self, seconds: float) -> list[int | None]:
+        """Waits so long, and gives the exit codes: None of those that still run."""
+        end = time.monotonic() + seconds
+        for process in self.processes:
+            process.join(max(0, end - time.monotonic()))
+        return [process.exitcode for process in self.processes]
+
+    def wait_for(self, file: Path) -> None:
+        """Waits for a file."""
+        while not file.exists():
+            assert self.wait(0.02) == [None] * len(self.processes), self.output.read_text()
+
+    def kill(self) -> None:
+        """Kills all processes at once."""
+        for process in self.processes:
+            process.kill()
+        self.wait(30)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """The first process waits until all modules are loaded."""
+    process = PROCESSES.Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
+
+
+@pytest.fixture
+def flags(model, pairs, tmp_path):
+    given = {"model_name_or_path": model, "dataset": pairs, "validation_dataset": pairs, "num_train_epochs": 5}
+    given |= {"per_device_train_batch_size": 4, "learning_rate": 0.005, "seed": 3, "embedding_learning_rate": 0.01}
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+@pytest.mark.parametrize("precision, processes, kills", [("no", 1, 8), ("bf16", 1, 6), ("no", 2, 6)])
+def test_killed_at_random_moments_and_resumed_it_ends_the_same(precision, processes, kills, flags, tmp_path):
+    """Weights and log are equal to the byte; kills come while checkpoints are written, too."""
+    flags = [*flags, "--mixed_precision", precision]
+    started = time.monotonic()
+    plain = Training(tmp_path / "plain.txt", [*flags, "--output_dir", str(tmp_path / "plain")], processes)
+    plain.wait_for(tmp_path / "plain/training_curves.png")  # drawn before training
+    start = time.monotonic() - started
+    assert plain.wait(120) == [0] * processes, (tmp_path / "plain.txt").read_text()
+    duration = time.monotonic() - started - start
+
+    flags = [*flags, "--output_dir", str(tmp_path / "killed"), "--checkpointing_steps", "3"]
+    flags += ["--checkpoints_total_limit", "2"]
+    chance, killed, seen = random.Random(precision + str(processes)), 0, []
+    for _ in range(100):
+        resume = ["--resume_from_checkpoint", "latest"] if list((tmp_path / "killed").glob("checkpoint-*")) else []
+        run = Training(tmp_path / "killed.txt", flags + resume, processes)
+        # On average so that each gets as far as to be killed that often.
+        run.wait(start + chance.uniform(-0.3, 2) * duration / kills if killed < kills else 120)
+        codes = [process.exitcode for process in run.processes]
+        run.kill()
+        if codes == [0] * processes:
+            break
+        assert codes == [None] * processes, (tmp_path / "killed.txt").read_text()
+        killed += 1
+        seen.append(max([int(path.name[11:]) for path in (tmp_path / "killed").glob("checkpoint-*")], default=0))
+    assert len(set(seen)) > kills / 4, seen  # it was killed at different places
+    for name in ("model.safetensors", "train_log.jsonl"):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+    results = [json.loads((tmp_path / run / "all_results.json").read_text()) for run in ("plain", "killed")]
+    for name in ("train_loss", "train_accuracy", "eval_accuracy", "best_epoch", "steps", "padding_fraction"):
+        assert results[0][name] == results[1][name]
+    assert len(list((tmp_path / "killed").glob("checkpoint-*"))) == 2
+    assert not list((tmp_path / "killed").glob(".checkpoint-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_stopped_by_a_signal_it_can_go_on(number, processes, flags, tmp_path):
+    flags += ["--output_dir", str(tmp_path / "run"), "--num_train_epochs", "200"]
+    run = Training(tmp_path / "run.txt", flags, processes)
+    run.wait_for(tmp_path / "run/training_curves.png")
+    time.sleep(0.3)
+    for process in run.processes:
+        os.kill(process.pid, number)
+    assert run.wait(60) == [128 + number] * processes
+    checkpoint = next((tmp_path / "run").glob("checkpoint-*"))
+    step, steps = checkpoint.name.removeprefix("checkpoint-"), 200 * 144 // (4 * processes)
+    output = (tmp_path / "run.txt").read_text()
+    assert (
+        f"stopped by {number.name} after step {step} of {steps}; to go on, give the same command and --resume"
+        in output
+    )
+    assert "Traceback" not in output
+    resumed = Training(tmp_path / "again.txt", [*flags, "--resume_from_checkpoint", "latest"], processes)
+    assert resumed.wait(4) == [None] * processes
+    resumed.kill()
+    assert f"Going on from {checkpoint}, after step {step} of {steps}" in (tmp_path / "again.txt").read_text()
+
+
+def test_a_process_that_dies_ends_the_others(flags, tmp_path):
+    run = Training(
+        tmp_path / "run.txt", [*flags, "--output_dir", str(tmp_path / "run"), "--num_train_epochs", "200"], 2
+    )
+    run.wait_for(tmp_path / "run/training_curves.png")
+    run.processes[1].kill()
+    codes = run.wait(60)
+    run.kill()
+    assert codes[0] not in (None, 0) and codes[1] == -signal.SIGKILL
