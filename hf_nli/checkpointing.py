@@ -39,7 +39,7 @@ def writing(accelerator: Accelerator, output_dir: Path, step: int, identity: dic
     yield temporary
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        files = {file.name: _digest(file) for file in sorted(temporary.iterdir())}
+        files = {str(file.relative_to(temporary)): _digest(file) for file in temporary.rglob("*") if file.is_file()}
         write_json(temporary / MANIFEST, {"step": step, "identity": identity, "sha256": files})
         shutil.rmtree(folder, ignore_errors=True)  # from before a run that goes on from an earlier one
         temporary.rename(folder)

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 from helpers import d2l_model, write_checkpoint
+from transformers import BertConfig, BertForSequenceClassification
 
 from hf_nli.cli import COMMANDS, main
 from hf_nli.evaluation import evaluate
@@ -70,8 +72,10 @@ def test_scripts_on_two_processes_count_each_example_once(model, pairs, tmp_path
     """137 training and 144 validation rows divide by neither the batch nor the processes."""
     flags = ["--model_name_or_path", model, "--dataset", pairs, "--output_dir", tmp_path / "run"]
     flags += ["--num_train_epochs", 1, "--per_device_train_batch_size", 7, "--per_device_eval_batch_size", 4]
-    result = run(*flags, program=[*TWO_PROCESSES, ROOT / "scripts/finetune_accelerate.py"])
+    launch = ["-m", "accelerate.commands.launch", "--config_file", ROOT / "scripts/configs/two_cpu_processes.yaml"]
+    result = run(*flags, program=[*launch, ROOT / "scripts/finetune_accelerate.py"])
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Trained on 137 pairs") == 1
     results = json.loads((tmp_path / "run/all_results.json").read_text())
     assert (results["num_processes"], results["num_train_examples"], results["steps"]) == (2, 137, 10)
     flags = ["--model_name_or_path", model, "--dataset", pairs, "--output_dir", tmp_path / "two"]
@@ -83,6 +87,24 @@ def test_scripts_on_two_processes_count_each_example_once(model, pairs, tmp_path
     alone = evaluate(model, pairs, tmp_path / "one")
     assert scores["confusion_matrix"] == alone["confusion_matrix"]
     assert scores["loss"] == pytest.approx(alone["loss"], abs=1e-6)
+
+
+def test_sample_configurations():
+    configurations = {
+        path.stem: load_config_from_file(str(path)) for path in (ROOT / "scripts/configs").glob("*.yaml")
+    }
+    shapes = {name: (each.num_processes, each.num_machines) for name, each in configurations.items()}
+    assert shapes == {
+        "one_gpu": (1, 1),
+        "eight_gpus": (8, 1),
+        "two_nodes": (16, 2),
+        "fsdp_bert_base": (8, 1),
+        "two_cpu_processes": (2, 1),
+    }
+    fsdp = configurations["fsdp_bert_base"]
+    assert fsdp.distributed_type == "FSDP"
+    layer = fsdp.fsdp_config["fsdp_transformer_layer_cls_to_wrap"]
+    assert any(type(module).__name__ == layer for module in BertForSequenceClassification(BertConfig()).modules())
 
 
 BAD_INPUT = {

@@ -20,9 +20,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.models import load_model
+from hf_nli.optimization import parameter_groups
 from hf_nli.options import RunOptions
 from hf_nli.recipe import Recipe
-from hf_nli.training import Run, parameter_groups, train
+from hf_nli.run import Run
+from hf_nli.training import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6, "mixed_precision": "no"}
@@ -105,7 +107,7 @@ def logged(folder):
 
 
 def test_schedule_warms_up_and_decays_once_a_step(model, pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_nli.training.LOGGING_STEPS", 1)
+    monkeypatch.setattr("hf_nli.run.LOGGING_STEPS", 1)
     recipe = Recipe(learning_rate=1e-3, max_train_steps=10, warmup_ratio=0.2, gradient_accumulation_steps=2,
                     per_device_train_batch_size=8)  # fmt: skip
     results = train(model, pairs, tmp_path / "run", recipe, pairs)
@@ -184,7 +186,7 @@ def test_early_stopping(model, pairs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("schedule, last", [("linear", 0.1), ("constant", 1.0), ("cosine", 0.0245)])
 def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_nli.training.LOGGING_STEPS", 1)
+    monkeypatch.setattr("hf_nli.run.LOGGING_STEPS", 1)
     settings = {
         "lr_scheduler_type": schedule,
         "embedding_learning_rate": 0.5,

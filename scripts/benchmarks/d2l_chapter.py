@@ -86,3 +86,18 @@ class SNLIBERTDataset(torch.utils.data.Dataset):
                 p_tokens.pop()
             else:
                 h_tokens.pop()
+
+
+class BERTClassifier(torch.nn.Module):
+    """The net of the chapter."""
+
+    def __init__(self, bert):
+        super().__init__()
+        self.encoder = bert.encoder
+        self.hidden = bert.hidden
+        self.output = torch.nn.LazyLinear(3)
+
+    def forward(self, inputs):
+        tokens_X, segments_X, valid_lens_x = inputs
+        encoded_X = self.encoder(tokens_X, segments_X, valid_lens_x)
+        return self.output(self.hidden(encoded_X[:, 0, :]))

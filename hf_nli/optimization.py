@@ -1,0 +1,61 @@
+"""What a recipe makes of the parameters of a model: an optimizer and its schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import get_scheduler
+
+from hf_nli.recipe import Recipe
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> AdamW:
+    """Makes the optimizer of a recipe; without weight decay it is Adam.
+
+    Args:
+        model: The model, on its device.
+        recipe: The settings.
+    """
+    groups = parameter_groups(model, recipe.weight_decay, recipe.embedding_learning_rate)
+    return AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+def make_schedule(optimizer: AdamW, recipe: Recipe, steps: int) -> LRScheduler:
+    """Makes the schedule of a recipe.
+
+    Args:
+        optimizer: What it sets the learning rates of, not prepared: a prepared schedule would step once for every
+            process.
+        recipe: The settings.
+        steps: The optimizer steps of the run.
+    """
+    name = {"constant": "constant_with_warmup"}.get(recipe.lr_scheduler_type, recipe.lr_scheduler_type)
+    return get_scheduler(name, optimizer, round(recipe.warmup_ratio * steps), steps)
+
+
+def parameter_groups(
+    model: nn.Module, weight_decay: float, embedding_learning_rate: float | None = None
+) -> list[dict[str, Any]]:
+    """Groups parameters for AdamW: only the matrices of linear layers decay.
+
+    Biases and norms never do. Neither do embeddings: a rare token's row would shrink at every step without being
+    trained at it, and converted models hold constants there (see `lift`).
+
+    Args:
+        model: Any model.
+        weight_decay: The decay of the matrices.
+        embedding_learning_rate: The learning rate of the embeddings, if it is another one.
+    """
+    matrices = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
+    embeddings = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    known = {id(parameter) for parameter in (*matrices, *embeddings)}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    own = {} if embedding_learning_rate is None else {"lr": embedding_learning_rate}
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+        {"params": embeddings, "weight_decay": 0.0, **own},
+    ]

@@ -1,0 +1,263 @@
+"""Measures training speed: d2l's own loop, Transformers' Trainer and ours, side by side on the same pairs.
+
+    python scripts/benchmarks/training.py --dataset DATA [--size small|base] [--batch_size 256] [--rounds 5]
+
+- d2l: `BERTClassifier` and `train_batch_ch13`, padded to 128, float32, Adam, dropout 0.2.
+- Trainer: the converted model, `TrainingArguments`' defaults (padding to the longest of a batch, AdamW, dropout 0.1).
+- ours: the converted model with the default recipe.
+
+The net has bert.small's or bert.base's shape and random weights; the words of the data are its vocabulary, filled up
+to `--vocab_size`. Each contender is a process of its own that works while the others wait; rounds alternate, the first
+one warms up, medians count. Denormal numbers, which CPUs are slow with, are flushed to zero in all three.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from hf_nli.checkpoints import PARAMETERS, VOCABULARY, Sizes
+from hf_nli.conversion import convert
+from hf_nli.data import load_nli
+from hf_nli.encoding import encode
+from hf_nli.files import write_json
+from hf_nli.models import load_model
+from hf_nli.recipe import Recipe
+from hf_nli.sample import initial_state
+from hf_nli.tokenization import SPECIAL_TOKENS, build_tokenizer
+
+MAX_LENGTH = 128
+SIZES = {
+    "small": Sizes(num_hiddens=256, ffn_num_hiddens=512, num_heads=4, num_blks=2, max_len=512, vocab_size=0),
+    "base": Sizes(num_hiddens=768, ffn_num_hiddens=3072, num_heads=12, num_blks=12, max_len=512, vocab_size=0),
+}
+# What a contender calls after each optimizer step, with the lengths of its pairs and the positions computed. It waits
+# there while the others work, and ends when it is told False.
+Done = Callable[[numpy.ndarray, int], bool]
+
+
+def train_d2l(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
+    """d2l's loop."""
+    from d2l_chapter import BERTClassifier, SNLIBERTDataset, d2l, vocabulary
+
+    sizes = read_sizes(workspace)
+    net = d2l.BERTModel(
+        sizes.vocab_size, sizes.num_hiddens, sizes.ffn_num_hiddens, sizes.num_heads, sizes.num_blks, 0.2, sizes.max_len
+    )
+    tokens = json.loads((workspace / VOCABULARY).read_text(encoding="utf-8"))
+    texts = [(workspace / f"{side}.txt").read_text(encoding="utf-8").split("\n") for side in ("premise", "hypothesis")]
+    labels = numpy.loadtxt(workspace / "labels.txt", dtype=int).tolist()
+    data = SNLIBERTDataset([*texts, labels], MAX_LENGTH, vocabulary(tokens))
+    net, device = BERTClassifier(net), torch.device(setting.device)
+    rows = [[each[:2] for each in (data.all_token_ids, data.all_segments, data.valid_lens)], data.labels[:2]]
+    net(rows[0])  # its layers are lazy
+    net.to(device)
+    trainer, loss = torch.optim.Adam(net.parameters(), lr=1e-4), torch.nn.CrossEntropyLoss(reduction="none")
+    order = cycle(torch.randperm(len(labels)).split(setting.batch_size)[:-1])
+    for rows in order:
+        features = [data.all_token_ids[rows], data.all_segments[rows], data.valid_lens[rows]]
+        d2l.train_batch_ch13(net, features, data.labels[rows], loss, trainer, [device])
+        if not done(data.valid_lens[rows].numpy(), len(rows) * MAX_LENGTH):
+            break
+
+
+def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
+    """Trainer's loop."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+    model, tokenizer = load_model(str(workspace / "model"))
+    pairs = encode(load_nli(setting.dataset)["train"].select(range(setting.rows)), tokenizer, MAX_LENGTH)
+    collate, lengths, positions = DataCollatorWithPadding(tokenizer), [], []
+
+    def count(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = collate(rows)
+        lengths.append(batch["attention_mask"].sum(1).numpy())
+        positions.append(batch["attention_mask"].numel())
+        return batch
+
+    class TakeTurns(TrainerCallback):
+        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+            control.should_training_stop = not done(lengths.pop(0), positions.pop(0))
+
+    arguments = TrainingArguments(
+        str(workspace / "trainer"),
+        per_device_train_batch_size=setting.batch_size,
+        max_steps=10**6,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+        use_cpu=setting.device == "cpu",
+    )
+    Trainer(model, arguments, count, pairs, processing_class=tokenizer, callbacks=[TakeTurns()]).train()
+
+
+def train_ours(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
+    """The loop of `hf_nli.training`."""
+    from hf_nli.batching import TokenTable
+    from hf_nli.options import RunOptions
+    from hf_nli.run import Run
+    from hf_nli.training import make_accelerator
+
+    recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5)
+    accelerator = make_accelerator(recipe, RunOptions(), workspace / "ours")
+    model, tokenizer = load_model(str(workspace / "model"), dropout=recipe.dropout)
+    pairs = encode(load_nli(setting.dataset)["train"].select(range(setting.rows)), tokenizer, MAX_LENGTH)
+    table = TokenTable.open(pairs, tokenizer)
+    run = Run(accelerator, model, tokenizer, table, table, recipe, RunOptions(), workspace / "ours", {})
+    run.model.train()
+    for rows in cycle(run.batches(1)):
+        run.take_step(rows)
+        if not done(table.lengths[rows], len(rows) * int(table.lengths[rows].max())):
+            break
+
+
+CONTENDERS = {"d2l": train_d2l, "trainer": train_trainer, "ours": train_ours}
+
+
+def contend(name: str, setting: argparse.Namespace, workspace: Path, pipe: Any) -> None:
+    """A contender: works for so many seconds when it is told to, at least a step, and answers with what it did."""
+    torch.set_flush_denormal(True)
+    cuda = setting.device == "cuda"
+    counted, seconds, started = [0, 0, 0], 0.0, 0.0  # a step before the first turn, for what is made at the first one
+
+    def done(lengths: numpy.ndarray, positions: int) -> bool:
+        nonlocal counted, seconds, started
+        counted = [sum(pair) for pair in zip(counted, (len(lengths), int(lengths.sum()), positions), strict=True)]
+        if time.perf_counter() - started < seconds:
+            return True
+        if cuda:
+            torch.cuda.synchronize()
+        pipe.send((*counted, time.perf_counter() - started))
+        seconds = pipe.recv()
+        counted, started = [0, 0, 0], time.perf_counter()
+        return seconds is not None
+
+    CONTENDERS[name](setting, workspace, done)
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    pipe.send(torch.cuda.max_memory_allocated() / 2**30 if cuda else host)
+
+
+def read_sizes(workspace: Path) -> Sizes:
+    """The sizes of the net that `prepare` wrote."""
+    return Sizes(**json.loads((workspace / "sizes.json").read_text()))
+
+
+def prepare(setting: argparse.Namespace, workspace: Path) -> Sizes:
+    """Writes the words of the data, a d2l checkpoint for them, and the converted model."""
+    pairs = load_nli(setting.dataset)["train"].select(range(setting.rows))
+    tokenizer = build_tokenizer(list(SPECIAL_TOKENS), MAX_LENGTH).backend_tokenizer
+    words = set()
+    for side in ("premise", "hypothesis"):
+        texts = [
+            " ".join(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
+            for text in map(tokenizer.normalizer.normalize_str, pairs[side][:])
+        ]
+        words.update(word for text in texts for word in text.split())
+        (workspace / f"{side}.txt").write_text("\n".join(texts), encoding="utf-8")
+    numpy.savetxt(workspace / "labels.txt", pairs["label"][:], fmt="%d")
+    tokens = [*SPECIAL_TOKENS, *sorted(words)]
+    tokens += [f"unused{index}" for index in range(setting.vocab_size - len(tokens))]
+    sizes = dataclasses.replace(SIZES[setting.size], vocab_size=len(tokens))
+    torch.save(initial_state(sizes), workspace / PARAMETERS)
+    write_json(workspace / VOCABULARY, tokens)
+    write_json(workspace / "sizes.json", dataclasses.asdict(sizes))
+    convert(str(workspace), workspace / "model", num_heads=sizes.num_heads)
+    return sizes
+
+
+def peak_flops(device: str, dtype: torch.dtype, size: int = 2048) -> float:
+    """What the machine reaches on square matrix products, in FLOP/s."""
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    times = []
+    for _ in range(8):
+        started = time.perf_counter()
+        left @ right
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def main() -> None:
+    """Runs the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--vocab_size", type=int, default=16_734)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5, help="of each contender in each round, at least one step")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--output", type=Path, help="file to write the results to, as JSON")
+    setting = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = prepare(setting, Path(folder))
+        results = measure(setting, Path(folder))
+    width, hidden = sizes.num_hiddens, sizes.ffn_num_hiddens
+    flops = 6 * sizes.num_blks * (4 * width**2 + 2 * width * hidden)  # a token, forwards and backwards, of d2l's net
+    peaks = {name: peak_flops(setting.device, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    print(
+        f"bert.{setting.size}'s shape, batch {setting.batch_size}, {setting.device}, {torch.get_num_threads()} threads"
+    )
+    print("Matrix products:", ", ".join(f"{peak / 1e9:,.0f} GFLOP/s in {name}" for name, peak in peaks.items()), "\n")
+    print("| | examples/s | tokens/s | padding | GFLOP/s on tokens | memory GiB |\n|---|---|---|---|---|---|")
+    for name, result in results.items():
+        result["flops_per_second"] = result["tokens_per_second"] * flops
+        figures = [f"{result[unit]:,.0f}" for unit in ("examples_per_second", "tokens_per_second")]
+        figures += [f"{result['padding_fraction']:.0%}", f"{result['flops_per_second'] / 1e9:,.0f}"]
+        print(f"| {' | '.join([name, *figures])} | {result['memory_gib']:.2f} |")
+    ours = results["ours"]["examples_per_second"]
+    for name in ("d2l", "trainer"):
+        print(f"ours / {name}: {ours / results[name]['examples_per_second']:.1f}")
+    if setting.output:
+        facts = {"setting": vars(setting) | {"output": str(setting.output)}, "peak_flops_per_second": peaks}
+        facts["machine"] = torch.cuda.get_device_name() if setting.device == "cuda" else "cpu"
+        setting.output.parent.mkdir(parents=True, exist_ok=True)
+        write_json(setting.output, facts | {"torch": torch.__version__, "results": results})
+
+
+def measure(setting: argparse.Namespace, workspace: Path) -> dict[str, dict[str, float]]:
+    """Lets the contenders take turns."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for name in CONTENDERS:
+        pipes[name], theirs = context.Pipe()
+        processes.append(context.Process(target=contend, args=(name, setting, workspace, theirs)))
+        processes[-1].start()
+        pipes[name].recv()
+    rounds: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in CONTENDERS}
+    for _ in range(setting.rounds + 1):
+        for name, pipe in pipes.items():
+            pipe.send(setting.seconds)
+            rounds[name].append(pipe.recv())
+    results = {}
+    for name, pipe in pipes.items():
+        pipe.send(None)
+        counted = rounds[name][1:]
+        tokens, positions = (sum(each[index] for each in counted) for index in (1, 2))
+        results[name] = {
+            "examples_per_second": statistics.median(examples / seconds for examples, _, _, seconds in counted),
+            "tokens_per_second": statistics.median(tokens / seconds for _, tokens, _, seconds in counted),
+            "padding_fraction": 1 - tokens / positions,
+            "memory_gib": pipe.recv(),
+        }
+    for process in processes:
+        process.join()
+    return results
+
+
+if __name__ == "__main__":
+    main()
