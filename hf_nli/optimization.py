@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import get_scheduler
+from transformers import PreTrainedModel, get_scheduler
 
 from hf_nli.recipe import Recipe
 
+logger = logging.getLogger(__name__)
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> AdamW:
+
+def make_optimizer(model: PreTrainedModel, recipe: Recipe) -> AdamW:
     """Makes the optimizer of a recipe; without weight decay it is Adam.
 
     Args:
         model: The model, on its device.
         recipe: The settings.
     """
-    groups = parameter_groups(model, recipe.weight_decay, recipe.embedding_learning_rate)
-    return AdamW(groups, lr=recipe.learning_rate, fused=True)
+    rate = recipe.embedding_learning_rate
+    if rate is None:
+        rate = recipe.learning_rate * embedding_scale(model)
+        logger.info("Learning rate of the embeddings: %.1e", rate)
+    return AdamW(parameter_groups(model, recipe.weight_decay, rate), lr=recipe.learning_rate, fused=True)
+
+
+def embedding_scale(model: PreTrainedModel) -> float:
+    """How much larger than BERT's a model's word embeddings are, and the steps that Adam should take in them.
+
+    Adam's steps are of the size of the learning rate whatever the parameters' is. BERT's word embeddings have standard
+    deviations near 0.03, d2l's near 1.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        The factor, at least 1.
+    """
+    weight = model.get_input_embeddings().weight.detach()
+    # From the median, which the constants that converted models hold there don't change (see `lift`).
+    return max(1.0, (weight.abs().median() / 0.6745 / 0.03).item())
 
 
 def make_schedule(optimizer: AdamW, recipe: Recipe, steps: int) -> LRScheduler:

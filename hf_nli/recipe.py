@@ -15,7 +15,7 @@ class Recipe:
 
     learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW."})
     embedding_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of the embeddings, if it is another one."}
+        default=None, metadata={"help": "Peak learning rate of the embeddings; by default more, the larger they are."}
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = field(
         default="linear", metadata={"help": "How the learning rate goes on after the warm-up."}
@@ -84,7 +84,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "tuned": {},
     "d2l": {
         "learning_rate": 1e-4,
-        "embedding_learning_rate": None,
+        "embedding_learning_rate": 1e-4,
         "lr_scheduler_type": "constant",
         "loss_reduction": "sum",
         "num_train_epochs": 5,

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.models import load_model
-from hf_nli.optimization import parameter_groups
+from hf_nli.optimization import embedding_scale, make_optimizer, parameter_groups
 from hf_nli.options import RunOptions
 from hf_nli.recipe import Recipe
 from hf_nli.run import Run
@@ -28,6 +28,7 @@ from hf_nli.training import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6, "mixed_precision": "no"}
+RECIPE["embedding_learning_rate"] = 1e-2
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,18 @@ def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp
     start, end = (load_model(str(folder))[0].state_dict() for folder in (model, tmp_path / "run"))
     moved = {name: (end[name] - start[name]).abs().max() for name in end}
     assert moved["bert.embeddings.word_embeddings.weight"] > 0.1 > 0.02 > moved["bert.pooler.dense.weight"] > 0
+
+
+@pytest.mark.parametrize("deviation, factor", [(0.03, 1), (0.001, 1), (0.3, 10), (1.0, 33)])
+def test_larger_embeddings_take_larger_steps(deviation, factor, model):
+    net = load_model(model)[0]
+    torch.nn.init.normal_(net.get_input_embeddings().weight, std=deviation)
+    net.get_input_embeddings().weight.data[:, :2] = 1e4  # as converted models have
+    assert embedding_scale(net) == pytest.approx(factor, rel=0.3)
+    rates = {group["lr"] for group in make_optimizer(net, Recipe(learning_rate=1e-3)).param_groups}
+    assert rates == {1e-3, 1e-3 * embedding_scale(net)}
+    rates = {group["lr"] for group in make_optimizer(net, Recipe(embedding_learning_rate=0.5)).param_groups}
+    assert rates == {Recipe.learning_rate, 0.5}
 
 
 def test_token_budget(model, pairs, tmp_path):
