@@ -43,9 +43,7 @@ class Recipe:
         default=None,
         metadata={"help": "As many pairs a batch, on each process, as fit into so many tokens, padding included."},
     )
-    dropout: float | None = field(
-        default=None, metadata={"help": "Dropout of hidden states and attention; by default the model's own."}
-    )
+    dropout: float = field(default=0.0, metadata={"help": "Dropout of hidden states and attention."})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's decay of the encoder's matrices."})
     warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps to warm up."})
     max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm, if not 0."})
@@ -72,7 +70,7 @@ class Recipe:
         for name, minimum in at_least.items():
             if not getattr(self, name) >= minimum:  # a NaN fails too
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be at least {minimum}")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
+        if not 0 <= self.dropout < 1:
             raise InputError(f"--dropout is {self.dropout}; it must be at least 0 and less than 1")
         if self.warmup_ratio > 1:
             raise InputError(f"--warmup_ratio is {self.warmup_ratio}; it is a share of the steps, at most 1")

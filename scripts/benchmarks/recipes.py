@@ -11,14 +11,15 @@ seeds.
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 from datasets import load_dataset
 
 from hf_nli.conversion import convert
-from hf_nli.recipe import RECIPES, Recipe
-from hf_nli.training import train
+from hf_nli.recipe import RECIPES
 
 
 def main() -> None:
@@ -47,9 +48,13 @@ def main() -> None:
             for name in setting.recipes:
                 output = folder / f"{name}-{size}-{seed}"
                 if not (output / "all_results.json").exists():
-                    recipe = Recipe(**RECIPES[name] | {"num_train_epochs": setting.num_train_epochs, "seed": seed})
-                    source = str(folder / "train.jsonl")
-                    train(str(folder / "converted"), source, output, recipe, setting.validation, size)
+                    flags = {"model_name_or_path": folder / "converted", "dataset": folder / "train.jsonl"}
+                    flags |= {"validation_dataset": setting.validation, "output_dir": output, "recipe": name}
+                    flags |= {"num_train_epochs": setting.num_train_epochs, "max_train_samples": size, "seed": seed}
+                    # A process of its own: one that has an Accelerator keeps its precision.
+                    command = [sys.executable, "-m", "hf_nli", "train"]
+                    command += [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+                    subprocess.run(command, check=True)
                 results = json.loads((output / "all_results.json").read_text())
                 log = [json.loads(line) for line in (output / "train_log.jsonl").read_text().splitlines()]
                 accuracies = [record["eval_accuracy"] for record in log if "eval_accuracy" in record]
