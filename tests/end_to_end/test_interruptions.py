@@ -81,29 +81,28 @@ def flags(model, pairs, tmp_path):
 def test_killed_at_random_moments_and_resumed_it_ends_the_same(precision, processes, kills, flags, tmp_path):
     """Weights and log are equal to the byte; kills come while checkpoints are written, too."""
     flags = [*flags, "--mixed_precision", precision]
-    started = time.monotonic()
     plain = Training(tmp_path / "plain.txt", [*flags, "--output_dir", str(tmp_path / "plain")], processes)
-    plain.wait_for(tmp_path / "plain/training_curves.png")  # drawn before training
-    start = time.monotonic() - started
     assert plain.wait(120) == [0] * processes, (tmp_path / "plain.txt").read_text()
-    duration = time.monotonic() - started - start
+
+    def newest() -> int:
+        return max([int(path.name[11:]) for path in (tmp_path / "killed").glob("checkpoint-*")], default=0)
 
     flags = [*flags, "--output_dir", str(tmp_path / "killed"), "--checkpointing_steps", "3"]
     flags += ["--checkpoints_total_limit", "2"]
-    chance, killed, seen = random.Random(precision + str(processes)), 0, []
-    for _ in range(100):
-        resume = ["--resume_from_checkpoint", "latest"] if list((tmp_path / "killed").glob("checkpoint-*")) else []
+    chance, seen = random.Random(precision + str(processes)), []
+    steps = 5 * 144 // (4 * processes)
+    for target in [*sorted(chance.sample(range(int(0.8 * steps)), kills)), None]:
+        resume = ["--resume_from_checkpoint", "latest"] if newest() else []
         run = Training(tmp_path / "killed.txt", flags + resume, processes)
-        # On average so that each gets as far as to be killed that often.
-        run.wait(start + chance.uniform(-0.3, 2) * duration / kills if killed < kills else 120)
-        codes = [process.exitcode for process in run.processes]
-        run.kill()
-        if codes == [0] * processes:
+        if target is None:
+            assert run.wait(120) == [0] * processes, (tmp_path / "killed.txt").read_text()
             break
-        assert codes == [None] * processes, (tmp_path / "killed.txt").read_text()
-        killed += 1
-        seen.append(max([int(path.name[11:]) for path in (tmp_path / "killed").glob("checkpoint-*")], default=0))
-    assert len(set(seen)) > kills / 4, seen  # it was killed at different places
+        while newest() < target:
+            assert run.wait(0.001) == [None] * processes, (tmp_path / "killed.txt").read_text()
+        time.sleep(chance.uniform(0, 0.05))  # some steps and checkpoints later
+        run.kill()
+        seen.append(newest())
+    assert len(set(seen)) > kills / 2, seen  # it was killed at different places
     for name in ("model.safetensors", "train_log.jsonl"):
         assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     results = [json.loads((tmp_path / run / "all_results.json").read_text()) for run in ("plain", "killed")]
@@ -131,8 +130,10 @@ def test_stopped_by_a_signal_it_can_go_on(number, processes, flags, tmp_path):
         in output
     )
     assert "Traceback" not in output
+    (tmp_path / "again.txt").touch()
     resumed = Training(tmp_path / "again.txt", [*flags, "--resume_from_checkpoint", "latest"], processes)
-    assert resumed.wait(4) == [None] * processes
+    while "Going on" not in (tmp_path / "again.txt").read_text():
+        assert resumed.wait(0.05) == [None] * processes, (tmp_path / "again.txt").read_text()
     resumed.kill()
     assert f"Going on from {checkpoint}, after step {step} of {steps}" in (tmp_path / "again.txt").read_text()
 
