@@ -18,7 +18,7 @@ import hf_nli
 from hf_nli.errors import InputError
 from hf_nli.labels import LABELS, label_id, label_set
 from hf_nli.options import DataOptions
-from hf_nli.sources import LOADERS, lines, load_source
+from hf_nli.sources import LOADERS, lines, load_source, suffix_of
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class NLIData:
 
     def _loader(self, split: str) -> str | None:
         files = self._files.get(split)
-        return LOADERS[Path(files[0].removesuffix(".gz")).suffix][0] if files else None
+        return LOADERS[suffix_of(files[0])][0] if files else None
 
     def _place(self, split: str, index: int) -> str:
         line = next(islice(lines(self._files.get(split, [])), index, None), None)

@@ -56,7 +56,7 @@ def load_source(
         InputError: If there is no such source, or it is damaged or of no kind that can be read.
     """
     path = Path(source)
-    if not (path.exists() or glob.has_magic(source) or _suffix(source) in LOADERS):
+    if not (path.exists() or glob.has_magic(source) or suffix_of(source) in LOADERS):
         if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source):
             return _load_dataset(source, source, name=name, revision=revision), {}
         raise InputError(f"{source}: no such file or folder")
@@ -67,7 +67,7 @@ def load_source(
     if path.is_dir() and any((path / file).exists() for file in SAVED):
         return _saved(source, path), {}
     files = _files(source, path)
-    suffixes = {_suffix(file) for shards in files.values() for file in shards}
+    suffixes = {suffix_of(file) for shards in files.values() for file in shards}
     if len(suffixes) > 1 or not suffixes <= LOADERS.keys():
         raise InputError(f"{source}: not one of {', '.join(LOADERS)} (or .gz of one)")
     loader, options = LOADERS[suffixes.pop()]
@@ -92,7 +92,7 @@ def lines(files: list[str]) -> Iterator[tuple[str, int]]:
         The file and the line, from 1, of each row.
     """
     for file in files:
-        suffix = _suffix(file)
+        suffix = suffix_of(file)
         with (gzip.open if file.endswith(".gz") else open)(
             file, "rt", encoding="utf-8", errors="replace", newline=""
         ) as text:
@@ -112,7 +112,7 @@ def _files(source: str, path: Path) -> dict[str, list[str]]:
     if path.is_dir():
         files = [str(file) for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
         for suffix in LOADERS:  # in this order: the release holds the same rows twice
-            if found := _by_split(source, [file for file in files if _suffix(file) == suffix]):
+            if found := _by_split(source, [file for file in files if suffix_of(file) == suffix]):
                 return found
         raise InputError(
             f"{source}: no files named like snli_1.0_train.jsonl, snli_1.0_dev.txt or test.csv; "
@@ -180,7 +180,8 @@ def _saved(source: str, folder: Path) -> DatasetDict:
     return saved if isinstance(saved, DatasetDict) else DatasetDict(train=saved)
 
 
-def _suffix(file: str) -> str:
+def suffix_of(file: str) -> str:
+    """The ending that tells a file's kind, as in `LOADERS`, whether or not it is compressed."""
     return Path(file.removesuffix(".gz")).suffix
 
 
@@ -195,7 +196,7 @@ def _unpacked(archive: Path) -> Path:
                 with zipfile.ZipFile(archive) as members:
                     for member in members.infolist():
                         place = PurePosixPath(member.filename)
-                        if member.is_dir() or _suffix(place.name) not in LOADERS or "__MACOSX" in place.parts:
+                        if member.is_dir() or suffix_of(place.name) not in LOADERS or "__MACOSX" in place.parts:
                             continue
                         # One level, and folders in the name, so that files of the same name stay apart.
                         name = re.sub(r"[^\w.-]", "_", "_".join(place.parts)).lstrip(".")

@@ -156,18 +156,16 @@ def read_sizes(workspace: Path) -> Sizes:
 
 def prepare(setting: argparse.Namespace, workspace: Path) -> Sizes:
     """Writes the words of the data, a d2l checkpoint for them, and the converted model."""
+    from encoding import words  # here, so that d2l isn't loaded by the contenders that don't need it
+
     pairs = load_nli(setting.dataset)["train"].select(range(setting.rows))
-    tokenizer = build_tokenizer(list(SPECIAL_TOKENS), MAX_LENGTH).backend_tokenizer
-    words = set()
+    tokenizer, known = build_tokenizer(list(SPECIAL_TOKENS), MAX_LENGTH), set()
     for side in ("premise", "hypothesis"):
-        texts = [
-            " ".join(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
-            for text in map(tokenizer.normalizer.normalize_str, pairs[side][:])
-        ]
-        words.update(word for text in texts for word in text.split())
+        texts = words(tokenizer, pairs[side][:])
+        known.update(word for text in texts for word in text.split())
         (workspace / f"{side}.txt").write_text("\n".join(texts), encoding="utf-8")
     numpy.savetxt(workspace / "labels.txt", pairs["label"][:], fmt="%d")
-    tokens = [*SPECIAL_TOKENS, *sorted(words)]
+    tokens = [*SPECIAL_TOKENS, *sorted(known)]
     tokens += [f"unused{index}" for index in range(setting.vocab_size - len(tokens))]
     sizes = dataclasses.replace(SIZES[setting.size], vocab_size=len(tokens))
     torch.save(initial_state(sizes), workspace / PARAMETERS)
