@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy
@@ -19,6 +20,8 @@ from hf_nli.files import staged
 # Batches whose pairs are sorted together: at most so many, and at most that share of an epoch, so that a small data
 # set doesn't have the same batches in every epoch, and not only pairs of one label in a batch.
 POOL, POOL_SHARE = 64, 1 / 8
+# What the width of a batch is a multiple of on a GPU: few shapes to compile or to capture, and full matrix units.
+GPU_WIDTH = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class TokenTable:
         offsets: Int64 (rows + 1,).
         labels: Int64 (rows,).
         lengths: Int64 (rows,), in memory of the host.
+        multiple: What the width of a batch is a multiple of.
     """
 
     columns: dict[str, Tensor]
@@ -38,6 +42,7 @@ class TokenTable:
     offsets: Tensor
     labels: Tensor
     lengths: NDArray[numpy.int64]
+    multiple: int = 1
 
     @classmethod
     def open(cls, encoded: Dataset, tokenizer: PreTrainedTokenizerBase) -> TokenTable:
@@ -66,21 +71,31 @@ class TokenTable:
     def to(self, device: torch.device) -> TokenTable:
         """Moves the arrays to a device, so that batches are made there: all of SNLI takes about 80 MB."""
         columns = {name: values.to(device) for name, values in self.columns.items()}
-        return replace(self, columns=columns, offsets=self.offsets.to(device), labels=self.labels.to(device))
+        arrays = {"columns": columns, "offsets": self.offsets.to(device), "labels": self.labels.to(device)}
+        return replace(self, **arrays, multiple=1 if device.type == "cpu" else GPU_WIDTH)
+
+    def width(self, rows: NDArray[numpy.int64]) -> int:
+        """The positions that each of these rows (examples,) takes in a batch of them."""
+        wanted = -(-int(self.lengths[rows].max()) // self.multiple) * self.multiple
+        return min(wanted, self._longest)  # a model may not have more positions
+
+    @cached_property
+    def _longest(self) -> int:
+        return int(self.lengths.max())
 
     def batch(self, rows: NDArray[numpy.int64]) -> dict[str, Tensor]:
-        """Makes a batch, padded to its longest row.
+        """Makes a batch, padded to its longest row, or to the next multiple of `multiple`.
 
         Args:
             rows: Which rows (examples,), at least one.
 
         Returns:
-            The model's inputs, int64 (examples, longest), and `labels` (examples,), where the arrays are.
+            The model's inputs, int64 (examples, width), and `labels` (examples,), where the arrays are.
         """
-        longest, device = int(self.lengths[rows].max()), self.labels.device
+        device = self.labels.device
         indices = torch.from_numpy(rows).to(device, non_blocking=True)
         starts, ends = self.offsets[indices, None], self.offsets[indices + 1, None]
-        positions = starts + torch.arange(longest, device=device)
+        positions = starts + torch.arange(self.width(rows), device=device)
         mask = positions < ends
         positions = positions.clamp_(max=len(self.columns["input_ids"]) - 1)
         inputs = {

@@ -138,10 +138,15 @@ def _convert(arguments: ConvertArguments) -> None:
 
 
 def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
+    from hf_nli.reporting import closing_table, epochs, in_the_books_words
     from hf_nli.training import train
 
     places = {name: value for name, value in vars(arguments).items() if name != "recipe"}
     results = train(**places, recipe=recipe, data_options=data_options, run_options=run_options)
+    print(closing_table(arguments.output_dir, results["best_epoch"]))
+    if recipe.test_each_epoch:
+        print(in_the_books_words(epochs(arguments.output_dir)[-1]))
+        print(f"{results['examples_per_second']:.1f} examples/sec on {results['device']}")
     print(
         f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
         f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"

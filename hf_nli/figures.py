@@ -31,7 +31,7 @@ def training_curves(epochs: list[dict[str, float]], path: Path) -> None:
 
     Args:
         epochs: Records of train_log.jsonl with `epoch`, `eval_accuracy` and, but for epoch 0, `train_loss` and
-            `train_accuracy`.
+            `train_accuracy`; maybe `test_accuracy`.
         path: The .png to write.
     """
     figure = Figure(figsize=(5, 3.5), layout="constrained")
@@ -40,9 +40,12 @@ def training_curves(epochs: list[dict[str, float]], path: Path) -> None:
         "train_loss": ("train loss", "-"),
         "train_accuracy": ("train acc", "--"),
         "eval_accuracy": ("val acc", "-."),
+        "test_accuracy": ("test acc", ":"),
     }
     for name, (label, style) in curves.items():
         points = [(record["epoch"], record[name]) for record in epochs if name in record]
+        if not points:
+            continue
         axes.plot(*zip(*points, strict=True), style, label=label, marker="." if len(points) < 2 else None)
     axes.set(xlabel="epoch", xlim=(0, max(1, epochs[-1]["epoch"])), ylim=(0, None))
     axes.grid(alpha=0.5)

@@ -30,12 +30,18 @@ class Meter:
         """All of it, for a checkpoint."""
         return {**vars(self), "sums": self.sums.tolist()}
 
-    def add(self, sums: Tensor, lengths: NDArray) -> None:
-        """Counts a batch: the sum of its losses and its right answers (2,), and the tokens of its rows (examples,)."""
+    def add(self, sums: Tensor, lengths: NDArray, width: int) -> None:
+        """Counts a batch.
+
+        Args:
+            sums: The sum of its losses, and its right answers (2,).
+            lengths: The tokens of its rows (examples,).
+            width: The positions of each row.
+        """
         self.sums += sums
         self.tokens += int(lengths.sum())
         self.examples += len(lengths)
-        self.positions += len(lengths) * int(lengths.max())
+        self.positions += len(lengths) * width
 
     def totals(self, accelerator: Accelerator) -> dict[str, float]:
         """The sums over all processes, with the mean loss and the accuracy."""

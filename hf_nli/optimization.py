@@ -22,11 +22,12 @@ def make_optimizer(model: PreTrainedModel, recipe: Recipe) -> AdamW:
         model: The model, on its device.
         recipe: The settings.
     """
-    rate = recipe.embedding_learning_rate
-    if rate is None:
-        rate = recipe.learning_rate * embedding_scale(model)
-        logger.info("Learning rate of the embeddings: %.1e", rate)
-    return AdamW(parameter_groups(model, recipe.weight_decay, rate), lr=recipe.learning_rate, fused=True)
+    multiplier = recipe.embedding_lr_multiplier
+    if multiplier is None:
+        multiplier = embedding_scale(model)
+        logger.info("Learning rate of the embeddings: %.1f times that of the rest", multiplier)
+    groups = parameter_groups(model, recipe.weight_decay, multiplier * recipe.learning_rate)
+    return AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def embedding_scale(model: PreTrainedModel) -> float:
@@ -59,9 +60,7 @@ def make_schedule(optimizer: AdamW, recipe: Recipe, steps: int) -> LRScheduler:
     return get_scheduler(name, optimizer, round(recipe.warmup_ratio * steps), steps)
 
 
-def parameter_groups(
-    model: nn.Module, weight_decay: float, embedding_learning_rate: float | None = None
-) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float, embedding_learning_rate: float) -> list[dict[str, Any]]:
     """Groups parameters for AdamW: only the matrices of linear layers decay.
 
     Biases and norms never do. Neither do embeddings: a rare token's row would shrink at every step without being
@@ -70,15 +69,14 @@ def parameter_groups(
     Args:
         model: Any model.
         weight_decay: The decay of the matrices.
-        embedding_learning_rate: The learning rate of the embeddings, if it is another one.
+        embedding_learning_rate: The learning rate of the embeddings.
     """
     matrices = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
     embeddings = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
     known = {id(parameter) for parameter in (*matrices, *embeddings)}
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
-    own = {} if embedding_learning_rate is None else {"lr": embedding_learning_rate}
     return [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
-        {"params": embeddings, "weight_decay": 0.0, **own},
+        {"params": embeddings, "weight_decay": 0.0, "lr": embedding_learning_rate},
     ]

@@ -14,8 +14,9 @@ class Recipe:
     """The settings of a fine-tuning run; its fields are the flags of `hf-nli train`."""
 
     learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW."})
-    embedding_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of the embeddings; by default more, the larger they are."}
+    embedding_lr_multiplier: float | None = field(
+        default=None,
+        metadata={"help": "Multiplies the embeddings' learning rate; by default more than 1, the larger they are."},
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = field(
         default="linear", metadata={"help": "How the learning rate goes on after the warm-up."}
@@ -50,6 +51,10 @@ class Recipe:
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "Stop after so many epochs in a row that weren't the best so far."}
     )
+    test_each_epoch: bool = field(
+        default=False,
+        metadata={"help": "Whether to report in the book's words, with the test accuracy of every epoch."},
+    )
     seed: int = field(default=42, metadata={"help": "Seed of the order, dropout and a split-off validation set."})
 
     def __post_init__(self) -> None:
@@ -65,7 +70,7 @@ class Recipe:
             "seed": 0,
         }
         optional = {"max_train_steps": 1, "tokens_per_batch": 1, "early_stopping_patience": 1}
-        optional |= {"embedding_learning_rate": 0.0}
+        optional |= {"embedding_lr_multiplier": 0.0}
         at_least |= {name: least for name, least in optional.items() if getattr(self, name) is not None}
         for name, minimum in at_least.items():
             if not getattr(self, name) >= minimum:  # a NaN fails too
@@ -82,7 +87,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "tuned": {},
     "d2l": {
         "learning_rate": 1e-4,
-        "embedding_learning_rate": 1e-4,
+        "embedding_lr_multiplier": 1.0,
         "lr_scheduler_type": "constant",
         "loss_reduction": "sum",
         "num_train_epochs": 5,
@@ -94,5 +99,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0,
         "warmup_ratio": 0.0,
         "max_grad_norm": 0.0,
+        "test_each_epoch": True,
     },
 }

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
@@ -24,8 +25,8 @@ class Reporter:
     The log has no times, so that a run that was interrupted and continued has the same one as a run that wasn't.
     """
 
-    def __init__(self, accelerator: Accelerator, output_dir: Path) -> None:
-        self.accelerator, self.output_dir = accelerator, output_dir
+    def __init__(self, accelerator: Accelerator, output_dir: Path, as_the_book: bool = False) -> None:
+        self.accelerator, self.output_dir, self.as_the_book = accelerator, output_dir, as_the_book
 
     def start(self) -> None:
         """Starts an empty log."""
@@ -60,15 +61,49 @@ class Reporter:
         """Like `record` for the end of an epoch: draws the curves and prints a line, too.
 
         Args:
-            figures: `epoch`, `step`, `eval_loss`, `eval_accuracy`, and from the first epoch on `train_loss` and
-                `train_accuracy`.
+            figures: `epoch`, `step`, `eval_loss`, `eval_accuracy`, `test_accuracy` if there are test pairs, and from
+                the first epoch on `train_loss` and `train_accuracy`.
         """
         self.record(**figures)
         if not self.accelerator.is_main_process:
             return
-        lines = (self.output_dir / LOG).read_text(encoding="utf-8").splitlines()
-        epochs = [record for record in map(json.loads, lines) if "eval_accuracy" in record]
         with staged(self.output_dir) as folder:
-            training_curves(epochs, folder / CURVES)
-        text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name not in ("epoch", "step"))
+            training_curves(epochs(self.output_dir), folder / CURVES)
+        if self.as_the_book and "train_loss" in figures:
+            text = in_the_books_words(figures)
+        else:
+            text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name not in ("epoch", "step"))
         tqdm.write(f"epoch {figures['epoch']}: {text}", file=sys.stderr)
+
+
+def epochs(output_dir: str | Path) -> list[dict[str, Any]]:
+    """Reads what the log of a run says of its epochs, from epoch 0, before training, on.
+
+    Args:
+        output_dir: The folder of the run.
+    """
+    lines = (Path(output_dir) / LOG).read_text(encoding="utf-8").splitlines()
+    return [record for record in map(json.loads, lines) if "eval_accuracy" in record]
+
+
+def in_the_books_words(figures: dict[str, float]) -> str:
+    """Says what d2l's `train_ch13` says of an epoch; where nothing was tested, what was validated takes its place.
+
+    Args:
+        figures: `train_loss`, `train_accuracy`, and `test_accuracy` or `eval_accuracy`.
+    """
+    tested = figures.get("test_accuracy", figures["eval_accuracy"])
+    return f"loss {figures['train_loss']:.3f}, train acc {figures['train_accuracy']:.3f}, test acc {tested:.3f}"
+
+
+def closing_table(output_dir: str | Path, best_epoch: int) -> str:
+    """Lays the epochs of a run out as a table, with the best one marked.
+
+    Args:
+        output_dir: The folder of the run.
+        best_epoch: The epoch to mark.
+    """
+    table = pandas.DataFrame(epochs(output_dir)).drop(columns="step")
+    table.insert(1, "", table["epoch"].map({best_epoch: "best"}))
+    table.columns = table.columns.str.replace("_", " ")
+    return table.to_string(index=False, na_rep="", float_format="{:.4f}".format)

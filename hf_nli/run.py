@@ -64,17 +64,17 @@ class Run:
         accelerator: Accelerator,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        train_table: TokenTable,
-        validation_table: TokenTable,
+        tables: dict[str, TokenTable],
         recipe: Recipe,
         options: RunOptions,
         output_dir: Path,
         identity: dict[str, Any],
     ) -> None:
         self.accelerator, self.tokenizer, self.recipe, self.options = accelerator, tokenizer, recipe, options
-        self.output_dir, self.reporter = output_dir, Reporter(accelerator, output_dir)
+        self.output_dir, self.reporter = output_dir, Reporter(accelerator, output_dir, recipe.test_each_epoch)
         self.order = label_order(model.config)
-        self.table, self.validation = (table.to(accelerator.device) for table in (train_table, validation_table))
+        self.tables = {split: table.to(accelerator.device) for split, table in tables.items()}
+        self.table = self.tables["train"]
         if accelerator.device.type == "cpu":
             # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
             model.set_attn_implementation("eager")
@@ -115,6 +115,7 @@ class Run:
 
     def fit(self) -> dict[str, Any]:
         """Trains, evaluating before and after every epoch, and saves the model whenever it is the best so far."""
+        self._announce()
         if self.options.resume_from_checkpoint:
             self._resume(self.options.resume_from_checkpoint)
         else:
@@ -145,6 +146,19 @@ class Run:
             "num_processes": self.accelerator.num_processes,
             "mixed_precision": self.accelerator.mixed_precision,
         }
+
+    def _announce(self) -> None:
+        recipe, processes = self.recipe, self.accelerator.num_processes
+        size, unit = recipe.per_device_train_batch_size, "pairs"
+        if recipe.tokens_per_batch:
+            size, unit = recipe.tokens_per_batch, "tokens"
+        parts = recipe.gradient_accumulation_steps
+        logger.info(
+            "Effective batch: %d %s (%d a batch, %d to accumulate, processes: %d); %d steps in %d epochs",
+            *(size * parts * processes, unit, size, parts, processes, self.total_steps, self.epochs),
+        )
+        if recipe.test_each_epoch and "test" not in self.tables:
+            logger.info("No test split: test acc is the accuracy on the validation pairs")
 
     def _train_epoch(self, bar: tqdm) -> dict[str, float]:
         """One pass over the data, or what is left of it or of the steps; gives the totals of the whole epoch."""
@@ -200,7 +214,7 @@ class Run:
             if counts:
                 sums = torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum()])
                 for meter in self.meters.values():
-                    meter.add(sums, self.table.lengths[part])
+                    meter.add(sums, self.table.lengths[part], self.table.width(part))
         if self.recipe.max_grad_norm:
             accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()
@@ -240,9 +254,13 @@ class Run:
         return enough
 
     def _evaluate(self) -> dict[str, float]:
-        batch_size = self.recipe.per_device_eval_batch_size
-        scores = score(*predict_logits(self.accelerator, self.model, self.validation, batch_size))
-        return {"eval_loss": scores["loss"], "eval_accuracy": scores["accuracy"]}
+        scores = {
+            split: score(*predict_logits(self.accelerator, self.model, table, self.recipe.per_device_eval_batch_size))
+            for split, table in self.tables.items()
+            if split != "train"
+        }
+        figures = {"eval_loss": scores["validation"]["loss"], "eval_accuracy": scores["validation"]["accuracy"]}
+        return figures | ({"test_accuracy": scores["test"]["accuracy"]} if "test" in scores else {})
 
     def _save(self) -> None:
         state = self.accelerator.get_state_dict(self.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow
 import pyarrow.compute
@@ -20,9 +21,26 @@ logger = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.05
 
 
-def train_and_validation(
-    dataset: str, validation_dataset: str | None, options: DataOptions, seed: int
-) -> tuple[Dataset, Dataset, int]:
+@dataclass(frozen=True)
+class RunPairs:
+    """What a run needs of its data.
+
+    Attributes:
+        train: The pairs to train on.
+        validation: Those to validate on.
+        test: Those to test on, if that was asked for and they are there.
+        dropped: Training rows without a gold label.
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+    dropped: int
+
+
+def read_splits(
+    dataset: str, validation_dataset: str | None, options: DataOptions, seed: int, with_test: bool = False
+) -> RunPairs:
     """Loads what a run trains and validates on.
 
     Args:
@@ -31,9 +49,7 @@ def train_and_validation(
             else 5 % of the training rows, which are set aside (and the log says so).
         options: How to read both; a configuration and a revision are the first one's.
         seed: Chooses the rows that are set aside.
-
-    Returns:
-        Training pairs, validation pairs, and how many training rows had no gold label.
+        with_test: Whether to load the split "test" of the first source, too, if it has one.
 
     Raises:
         InputError: If a source can't be loaded, doesn't have the split, or has two-way labels.
@@ -49,7 +65,8 @@ def train_and_validation(
         pairs, validation = _set_aside(pairs, dataset, seed)
     if shared := count_shared(pairs, validation):
         logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
-    return pairs, validation, data.dropped[name]
+    test = data.read_first("test")[1] if with_test and "test" in data.names else None
+    return RunPairs(pairs, validation, test, data.dropped[name])
 
 
 def _three_way(source: str, options: DataOptions) -> NLIData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hf_nli.models import input_length, load_model
 from hf_nli.options import DataOptions, RunOptions
 from hf_nli.recipe import Recipe
 from hf_nli.run import Run
-from hf_nli.splits import train_and_validation
+from hf_nli.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +63,19 @@ def train(
     with accelerator.main_process_first():
         model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout)
         max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
-        train_pairs, validation_pairs, dropped = train_and_validation(
-            dataset, validation_dataset, data_options or DataOptions(), recipe.seed
+        pairs = read_splits(
+            dataset, validation_dataset, data_options or DataOptions(), recipe.seed, recipe.test_each_epoch
         )
         if max_train_samples is not None and max_train_samples < 1:
             raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
         if max_train_samples is not None:
-            train_pairs = train_pairs.select(range(min(max_train_samples, len(train_pairs))))
-        train_data, validation_data = (
-            encode(pairs, tokenizer, max_length, recipe.truncation) for pairs in (train_pairs, validation_pairs)
-        )
-        tables = [TokenTable.open(data, tokenizer) for data in (train_data, validation_data)]
-    identity = {"train_data": train_data._fingerprint, "validation_data": validation_data._fingerprint}
-    run = Run(accelerator, model, tokenizer, *tables, recipe, run_options, Path(output_dir), identity)
-    results = run.fit() | {"num_train_examples": len(train_data), "dropped_examples": dropped}
+            pairs = replace(pairs, train=pairs.train.select(range(min(max_train_samples, len(pairs.train)))))
+        splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
+        data = {name: encode(split, tokenizer, max_length, recipe.truncation) for name, split in splits.items()}
+        tables = {name: TokenTable.open(encoded, tokenizer) for name, encoded in data.items()}
+    identity = {f"{name}_data": encoded._fingerprint for name, encoded in data.items()}
+    run = Run(accelerator, model, tokenizer, tables, recipe, run_options, Path(output_dir), identity)
+    results = run.fit() | {"num_train_examples": len(pairs.train), "dropped_examples": pairs.dropped}
     if accelerator.is_main_process:
         with staged(output_dir) as folder:
             write_json(folder / "all_results.json", results)

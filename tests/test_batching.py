@@ -1,5 +1,7 @@
 """The order of the batches, each process's part of them, and what a batch holds."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 import torch
@@ -103,3 +105,18 @@ def test_empty_texts_and_parts_of_a_data_set():
     assert batch["input_ids"].tolist() == [[cls, sep, a, sep], [cls, sep, sep, pad]]
     assert batch["token_type_ids"].tolist() == [[0, 0, 1, 1], [0, 0, 1, 0]]
     assert batch["labels"].tolist() == [0, 2]
+
+
+def test_widths_on_a_gpu_are_few(tmp_path):
+    """Multiples of 8, but no more than the longest pair takes: a model may not have more positions."""
+    tokenizer = tiny_tokenizer()
+    encoded = encode(load_nli(write_pairs(tmp_path / "pairs.jsonl"))["train"], tokenizer, 32)
+    table = TokenTable.open(encoded, tokenizer)
+    assert table.to(torch.device("cpu")).multiple == 1 and table.to(torch.device("meta")).multiple == 8
+    table, shortest = replace(table, multiple=3), int(table.lengths.argmin())
+    assert (table.lengths[shortest], table.lengths.max()) == (8, 9)
+    plain, padded = (each.batch(numpy.array([shortest])) for each in (replace(table, multiple=1), table))
+    assert padded["input_ids"].shape == (1, 9)
+    assert torch.equal(padded["input_ids"][:, :8], plain["input_ids"])
+    assert padded["input_ids"][0, 8] == tokenizer.pad_token_id and padded["attention_mask"].sum() == 8
+    assert replace(table, multiple=4).width(numpy.arange(144)) == 9

@@ -12,23 +12,26 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from datasets import DatasetDict
 from helpers import write_tiny_model
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from hf_nli.data import load_nli
 from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.models import load_model
 from hf_nli.optimization import embedding_scale, make_optimizer, parameter_groups
 from hf_nli.options import RunOptions
 from hf_nli.recipe import Recipe
+from hf_nli.reporting import closing_table, epochs
 from hf_nli.run import Run
 from hf_nli.training import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = {"learning_rate": 1e-2, "per_device_train_batch_size": 16, "num_train_epochs": 6, "mixed_precision": "no"}
-RECIPE["embedding_learning_rate"] = 1e-2
+RECIPE["embedding_lr_multiplier"] = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +193,7 @@ def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp
     monkeypatch.setattr("hf_nli.run.LOGGING_STEPS", 1)
     settings = {
         "lr_scheduler_type": schedule,
-        "embedding_learning_rate": 0.5,
+        "embedding_lr_multiplier": 500.0,
         "warmup_ratio": 0.0,
         "max_train_steps": 10,
     }
@@ -209,8 +212,8 @@ def test_larger_embeddings_take_larger_steps(deviation, factor, model):
     assert embedding_scale(net) == pytest.approx(factor, rel=0.3)
     rates = {group["lr"] for group in make_optimizer(net, Recipe(learning_rate=1e-3)).param_groups}
     assert rates == {1e-3, 1e-3 * embedding_scale(net)}
-    rates = {group["lr"] for group in make_optimizer(net, Recipe(embedding_learning_rate=0.5)).param_groups}
-    assert rates == {Recipe.learning_rate, 0.5}
+    rates = {group["lr"] for group in make_optimizer(net, Recipe(embedding_lr_multiplier=0.5)).param_groups}
+    assert rates == {Recipe.learning_rate, 0.5 * Recipe.learning_rate}
 
 
 def test_token_budget(model, pairs, tmp_path):
@@ -235,6 +238,46 @@ def test_curves(run):
     picture = Image.open(run[0] / "training_curves.png").convert("RGB")
     assert picture.size == (600, 420)
     assert {(31, 119, 180), (255, 127, 14), (44, 160, 44)} <= {color for _, color in picture.getcolors(100_000)}
+
+
+def test_closing_table(run):
+    output_dir, results, log = run
+    lines = closing_table(output_dir, results["best_epoch"]).splitlines()
+    assert lines[0].split() == ["epoch", "eval", "loss", "eval", "accuracy", "train", "loss", "train", "accuracy"]
+    assert [line.split()[0] for line in lines[1:]] == [str(epoch) for epoch in range(7)]
+    (best,) = (line for line in lines if "best" in line)
+    figures = next(record for record in log if record.get("epoch") == results["best_epoch"])
+    names = ("eval_loss", "eval_accuracy", "train_loss", "train_accuracy")
+    assert best.split() == [str(results["best_epoch"]), "best", *(f"{figures[name]:.4f}" for name in names)]
+
+
+def test_the_book_s_words(model, pairs, tmp_path, capsys, caplog):
+    """The test split is scored after every epoch, and doesn't choose the best one."""
+    caplog.set_level(logging.INFO, "hf_nli")
+    rows = load_nli(pairs)["train"]
+    tested = rows.filter(lambda label: label == 0, input_columns="label")
+    DatasetDict(train=rows, validation=rows, test=tested).save_to_disk(tmp_path / "data")
+    recipe = Recipe(**RECIPE | {"num_train_epochs": 2}, test_each_epoch=True)
+    train(model, str(tmp_path / "data"), tmp_path / "run", recipe)
+    scores = evaluate(str(tmp_path / "run"), str(tmp_path / "data"), tmp_path / "scores", split="test")
+    records = epochs(tmp_path / "run")
+    assert len(records) == 3 and scores["accuracy"] in [record["test_accuracy"] for record in records[1:]]
+    assert all(record["test_accuracy"] in {count / len(tested) for count in range(49)} for record in records)
+    last = records[-1]
+    words = f"loss {last['train_loss']:.3f}, train acc {last['train_accuracy']:.3f}, test acc"
+    assert f"epoch 2: {words} {last['test_accuracy']:.3f}" in capsys.readouterr().err
+    assert "No test split" not in caplog.text
+    train(model, pairs, tmp_path / "untested", recipe, pairs)
+    assert "test acc is the accuracy on the validation pairs" in caplog.text
+    last = epochs(tmp_path / "untested")[-1]
+    assert "test_accuracy" not in last and f"test acc {last['eval_accuracy']:.3f}" in capsys.readouterr().err
+
+
+def test_the_effective_batch_is_logged(model, pairs, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "hf_nli")
+    recipe = Recipe(num_train_epochs=2, per_device_train_batch_size=12, gradient_accumulation_steps=3)
+    train(model, pairs, tmp_path / "run", recipe, pairs)
+    assert "Effective batch: 36 pairs (12 a batch, 3 to accumulate, processes: 1); 8 steps in 2 epochs" in caplog.text
 
 
 def test_checkpoints_of_another_run_are_refused(model, pairs, tmp_path):
@@ -327,7 +370,7 @@ def test_only_matrices_decay(model):
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     decayed, others, embeddings = parameter_groups(net, 0.1, embedding_learning_rate=0.5)
     assert (decayed["weight_decay"], others["weight_decay"], embeddings["weight_decay"]) == (0.1, 0.0, 0.0)
-    assert embeddings["lr"] == 0.5 and "lr" not in parameter_groups(net, 0.1)[2]
+    assert embeddings["lr"] == 0.5 and not {"lr"} & {*decayed, *others}
     assert all(
         "dense" in names[id(p)] or "self" in names[id(p)] or "classifier" in names[id(p)] for p in decayed["params"]
     )

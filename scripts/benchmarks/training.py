@@ -119,7 +119,7 @@ def train_ours(setting: argparse.Namespace, workspace: Path, done: Done) -> None
     run.model.train()
     for rows in cycle(run.batches(1)):
         run.take_step(rows)
-        if not done(table.lengths[rows], len(rows) * int(table.lengths[rows].max())):
+        if not done(table.lengths[rows], len(rows) * run.table.width(rows)):
             break
 
 

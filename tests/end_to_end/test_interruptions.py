@@ -73,7 +73,7 @@ def loaded():
 @pytest.fixture
 def flags(model, pairs, tmp_path):
     given = {"model_name_or_path": model, "dataset": pairs, "validation_dataset": pairs, "num_train_epochs": 5}
-    given |= {"per_device_train_batch_size": 4, "learning_rate": 0.005, "seed": 3, "embedding_learning_rate": 0.01}
+    given |= {"per_device_train_batch_size": 4, "learning_rate": 0.005, "seed": 3, "embedding_lr_multiplier": 2}
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
