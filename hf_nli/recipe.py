@@ -18,6 +18,10 @@ class Recipe:
         default=None,
         metadata={"help": "Multiplies the embeddings' learning rate; by default more than 1, the larger they are."},
     )
+    soften_attention: bool = field(
+        default=True,
+        metadata={"help": "Whether to scale down the queries of saturated layers, which else learn little, at first."},
+    )
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = field(
         default="linear", metadata={"help": "How the learning rate goes on after the warm-up."}
     )
@@ -88,6 +92,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "d2l": {
         "learning_rate": 1e-4,
         "embedding_lr_multiplier": 1.0,
+        "soften_attention": False,
         "lr_scheduler_type": "constant",
         "loss_reduction": "sum",
         "num_train_epochs": 5,

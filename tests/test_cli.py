@@ -20,7 +20,7 @@ from hf_nli.recipe import Recipe
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 1, "max_len": 24}
 # `accelerate launch --cpu` starts one process, unless MPI is installed.
-RESULTS = defaultdict(float)
+RESULTS = defaultdict(float) | {"best_epoch": 1, "examples_per_second": 8778.9, "device": "cpu"}
 TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
@@ -144,11 +144,13 @@ def test_bad_input_is_one_line_and_exit_code_2(case, checkpoint, model, pairs, t
     assert not (tmp_path / "out").exists()
 
 
-def test_recipe_by_name_and_flags_that_change_it(monkeypatch):
+def test_recipe_by_name_and_flags_that_change_it(monkeypatch, tmp_path, capsys):
     """The book's settings, read off d2l's section; what is given beside them wins, wherever it stands."""
     recipes = []
     monkeypatch.setattr("hf_nli.training.train", lambda recipe, **_: recipes.append(recipe) or RESULTS)
-    flags = ["--model_name_or_path", "m", "--dataset", "d", "--output_dir", "o"]
+    epoch = {"epoch": 1, "step": 9, "train_loss": 0.519, "train_accuracy": 0.791, "eval_loss": 1, "eval_accuracy": 0.7}
+    (tmp_path / "train_log.jsonl").write_text(json.dumps(epoch | {"test_accuracy": 0.784}))
+    flags = ["--model_name_or_path", "m", "--dataset", "d", "--output_dir", str(tmp_path)]
     for more in ([], ["--recipe", "d2l"], ["--num_train_epochs", "2", "--recipe=d2l", "--dropout", "0.1"]):
         assert main(["train", *flags, *more]) == 0
     ours, book, changed = recipes
@@ -161,7 +163,11 @@ def test_recipe_by_name_and_flags_that_change_it(monkeypatch):
         "sum",
     )
     assert (book.weight_decay, book.warmup_ratio, book.max_grad_norm, book.group_by_length) == (0, 0, 0, False)
+    assert book.embedding_lr_multiplier == 1 and book.test_each_epoch
     assert changed == replace(book, num_train_epochs=2, dropout=0.1)
+    assert (
+        capsys.readouterr().out.count("loss 0.519, train acc 0.791, test acc 0.784\n8778.9 examples/sec on cpu") == 2
+    )
     with pytest.raises(SystemExit) as error:
         main(["train", *flags, "--recipe", "mxnet"])
     assert error.value.code == 2

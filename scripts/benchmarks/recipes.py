@@ -1,11 +1,13 @@
 """Measures recipes on real pairs: fine-tunes a converted d2l checkpoint with each recipe, size and seed.
 
     python scripts/benchmarks/recipes.py --checkpoint FOLDER --num_heads 4 --train train_subset.jsonl.gz \
-        --validation dev.jsonl --output_dir build/recipes [--rows 5000 114308] [--seeds 1 2 3] [--recipes d2l tuned]
+        --validation dev.jsonl --output_dir build/recipes [--recipes d2l tuned tuned,dropout=0.1] \
+        [--rows 5000 114308] [--seeds 1 2 3]
 
-Training pairs whose field `sample` is neither "random" nor "random-pairs" are left out, if they have one. A run that
-has its all_results.json already isn't run again. Ends with a table of validation accuracies by epoch, means over the
-seeds.
+A recipe is a name, or a name and flags that change it. Training pairs whose field `sample` is neither "random" nor
+"random-pairs" are left out, if they have one. A run that has its all_results.json already isn't run again, so that
+several calls can share the work and a last one shows all of it. Ends with a table of means over the seeds,
+recipes.json and recipes.png.
 """
 
 import argparse
@@ -13,13 +15,16 @@ import json
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from datasets import load_dataset
+from matplotlib.figure import Figure
 
 from hf_nli.conversion import convert
+from hf_nli.files import staged, write_json
 from hf_nli.recipe import RECIPES
+from hf_nli.reporting import epochs
 
 
 def main() -> None:
@@ -31,43 +36,85 @@ def main() -> None:
     parser.add_argument("--num_heads", type=int, default=4)
     parser.add_argument("--rows", type=int, nargs="+", default=[114_308])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
     parser.add_argument("--num_train_epochs", type=int, default=5)
     setting = parser.parse_args()
 
-    folder: Path = setting.output_dir
-    convert(setting.checkpoint, folder / "converted", num_heads=setting.num_heads)
-    rows = load_dataset("json", data_files=setting.train, split="train")
-    if "sample" in rows.column_names:
-        rows = rows.filter(lambda sample: sample in ("random", "random-pairs"), input_columns="sample")
-    rows.to_json(folder / "train.jsonl")
+    prepare(setting)
+    runs = [
+        {"recipe": recipe, "rows": rows, **summarize([run(setting, recipe, rows, seed) for seed in setting.seeds])}
+        for rows in setting.rows
+        for recipe in setting.recipes
+    ]
+    with staged(setting.output_dir) as folder:
+        write_json(folder / "recipes.json", {"seeds": setting.seeds, "runs": runs})
+        draw(runs, folder / "recipes.png")
+    print(f"| recipe | pairs | {' | '.join(map(str, range(setting.num_train_epochs + 1)))} | examples/s | seconds |")
+    print("|---" * (setting.num_train_epochs + 5) + "|")
+    for each in runs:
+        accuracies = " | ".join(f"{statistics.mean(values):.3f}" for values in each["eval_accuracy"])
+        speed = f"{each['examples_per_second']:,.0f} | {each['seconds']:,.0f}"
+        print(f"| {each['recipe']} | {each['rows']:,} | {accuracies} | {speed} |")
 
-    runs = defaultdict(list)
-    for size in setting.rows:
-        for seed in setting.seeds:
-            for name in setting.recipes:
-                output = folder / f"{name}-{size}-{seed}"
-                if not (output / "all_results.json").exists():
-                    flags = {"model_name_or_path": folder / "converted", "dataset": folder / "train.jsonl"}
-                    flags |= {"validation_dataset": setting.validation, "output_dir": output, "recipe": name}
-                    flags |= {"num_train_epochs": setting.num_train_epochs, "max_train_samples": size, "seed": seed}
-                    # A process of its own: one that has an Accelerator keeps its precision.
-                    command = [sys.executable, "-m", "hf_nli", "train"]
-                    command += [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
-                    subprocess.run(command, check=True)
-                results = json.loads((output / "all_results.json").read_text())
-                log = [json.loads(line) for line in (output / "train_log.jsonl").read_text().splitlines()]
-                accuracies = [record["eval_accuracy"] for record in log if "eval_accuracy" in record]
-                runs[name, size].append((accuracies, results["examples_per_second"], results["seconds"]))
 
-    epochs = " | ".join(map(str, range(setting.num_train_epochs + 1)))
-    print(f"| recipe | pairs | seeds | {epochs} | examples/s | seconds |")
-    print("|---" * (setting.num_train_epochs + 6) + "|")
-    for (name, size), measured in runs.items():
-        accuracies, speeds, seconds = (list(values) for values in zip(*measured, strict=True))
-        means = " | ".join(f"{statistics.mean(values):.3f}" for values in zip(*accuracies, strict=True))
-        speed = f"{statistics.mean(speeds):,.0f} | {statistics.mean(seconds):,.0f}"
-        print(f"| {name} | {size:,} | {len(measured)} | {means} | {speed} |")
+def prepare(setting: argparse.Namespace) -> None:
+    """Converts the checkpoint and picks the pairs, where an earlier call hasn't."""
+    converted, train = setting.output_dir / "converted", setting.output_dir / "train.jsonl"
+    if not converted.exists():
+        convert(setting.checkpoint, converted, num_heads=setting.num_heads)
+    if not train.exists():
+        rows = load_dataset("json", data_files=setting.train, split="train")
+        if "sample" in rows.column_names:
+            rows = rows.filter(lambda sample: sample in ("random", "random-pairs"), input_columns="sample")
+        with staged(setting.output_dir) as folder:
+            rows.to_json(folder / train.name)
+
+
+def run(setting: argparse.Namespace, recipe: str, rows: int, seed: int) -> dict[str, Any]:
+    """Fine-tunes, in a process of its own: one that has an Accelerator keeps its precision."""
+    name, *changes = recipe.split(",")
+    output = setting.output_dir / f"{recipe}-{rows}-{seed}"
+    if not (output / "all_results.json").exists():
+        flags = {"model_name_or_path": setting.output_dir / "converted", "dataset": setting.output_dir / "train.jsonl"}
+        flags |= {"validation_dataset": setting.validation, "output_dir": output, "recipe": name, "seed": seed}
+        flags |= {"num_train_epochs": setting.num_train_epochs, "max_train_samples": rows}
+        flags |= dict(change.split("=") for change in changes)
+        command = [sys.executable, "-m", "hf_nli", "train"]
+        command += [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+        subprocess.run(command, check=True)
+    return json.loads((output / "all_results.json").read_text()) | {"log": epochs(output)}
+
+
+def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Speeds over the seeds' runs, means; and by epoch, for each seed, accuracy and loss."""
+    figures = {name: statistics.mean(each[name] for each in runs) for name in ("examples_per_second", "seconds")}
+    logs = list(zip(*(each["log"] for each in runs), strict=True))
+    figures["eval_accuracy"] = [[record["eval_accuracy"] for record in records] for records in logs]
+    figures["train_loss"] = [[record["train_loss"] for record in records] for records in logs[1:]]
+    return figures
+
+
+def draw(runs: list[dict[str, Any]], path: Path) -> None:
+    """Draws loss and accuracy by epoch, with the range over the seeds, and the last accuracy by size."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    losses, accuracies, sizes = figure.subplots(1, 3)
+    largest = max(each["rows"] for each in runs)
+    for index, recipe in enumerate(dict.fromkeys(each["recipe"] for each in runs)):
+        color, own = f"C{index}", [each for each in runs if each["recipe"] == recipe]
+        for each in own:
+            if each["rows"] != largest:
+                continue
+            for axes, values, first in ((losses, each["train_loss"], 1), (accuracies, each["eval_accuracy"], 0)):
+                steps = range(first, first + len(values))
+                axes.plot(steps, list(map(statistics.mean, values)), color=color, label=recipe)
+                axes.fill_between(steps, list(map(min, values)), list(map(max, values)), color=color, alpha=0.25)
+        points = sorted((each["rows"], statistics.mean(each["eval_accuracy"][-1])) for each in own)
+        sizes.plot(*zip(*points, strict=True), ".-", color=color)
+    losses.set(xlabel="epoch", ylabel="train loss")
+    accuracies.set(xlabel="epoch", ylabel="validation accuracy")
+    sizes.set(xlabel="training pairs", ylabel="validation accuracy, last epoch", xscale="log")
+    losses.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Measures training speed: d2l's own loop, Transformers' Trainer and ours, side by side on the same pairs.
 
-    python scripts/benchmarks/training.py --dataset DATA [--size small|base] [--batch_size 256] [--rounds 5]
+    python scripts/benchmarks/training.py --dataset DATA [--size small|base] [--batch_size 256] [--rounds 5] \
+        [--contenders d2l trainer ours compiled]
 
 - d2l: `BERTClassifier` and `train_batch_ch13`, padded to 128, float32, Adam, dropout 0.2.
 - Trainer: the converted model, `TrainingArguments`' defaults (padding to the longest of a batch, AdamW, dropout 0.1).
 - ours: the converted model with the default recipe.
+- compiled: ours behind `torch.compile(mode="reduce-overhead")`, which on GPUs replays CUDA graphs; as
+  `accelerate launch --dynamo_backend inductor --dynamo_mode reduce-overhead` does it.
 
 The net has bert.small's or bert.base's shape and random weights; the words of the data are its vocabulary, filled up
 to `--vocab_size`. Each contender is a process of its own that works while the others wait; rounds alternate, the first
@@ -15,6 +18,7 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import tempfile
@@ -123,7 +127,13 @@ def train_ours(setting: argparse.Namespace, workspace: Path, done: Done) -> None
             break
 
 
-CONTENDERS = {"d2l": train_d2l, "trainer": train_trainer, "ours": train_ours}
+def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
+    """The loop of `hf_nli.training`, with a compiled model."""
+    os.environ |= {"ACCELERATE_DYNAMO_BACKEND": "inductor", "ACCELERATE_DYNAMO_MODE": "reduce-overhead"}
+    train_ours(setting, workspace, done)
+
+
+CONTENDERS = {"d2l": train_d2l, "trainer": train_trainer, "ours": train_ours, "compiled": train_compiled}
 
 
 def contend(name: str, setting: argparse.Namespace, workspace: Path, pipe: Any) -> None:
@@ -199,7 +209,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each contender in each round, at least one step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--output", type=Path, help="file to write the results to, as JSON")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=["d2l", "trainer", "ours"])
+    parser.add_argument("--output", type=Path, help="JSON file to add the results to")
     setting = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sizes = prepare(setting, Path(folder))
@@ -217,26 +228,29 @@ def main() -> None:
         figures = [f"{result[unit]:,.0f}" for unit in ("examples_per_second", "tokens_per_second")]
         figures += [f"{result['padding_fraction']:.0%}", f"{result['flops_per_second'] / 1e9:,.0f}"]
         print(f"| {' | '.join([name, *figures])} | {result['memory_gib']:.2f} |")
-    ours = results["ours"]["examples_per_second"]
-    for name in ("d2l", "trainer"):
-        print(f"ours / {name}: {ours / results[name]['examples_per_second']:.1f}")
+    last = list(results)[-1]
+    for name in list(results)[:-1]:
+        ratio = results[last]["examples_per_second"] / results[name]["examples_per_second"]
+        print(f"{last} / {name}: {ratio:.1f}")
     if setting.output:
-        facts = {"setting": vars(setting) | {"output": str(setting.output)}, "peak_flops_per_second": peaks}
+        facts = {name: value for name, value in vars(setting).items() if name not in ("dataset", "output")}
+        facts |= {"torch": torch.__version__, "peak_flops_per_second": peaks, "results": results}
         facts["machine"] = torch.cuda.get_device_name() if setting.device == "cuda" else "cpu"
         setting.output.parent.mkdir(parents=True, exist_ok=True)
-        write_json(setting.output, facts | {"torch": torch.__version__, "results": results})
+        others = json.loads(setting.output.read_text()) if setting.output.exists() else {}
+        write_json(setting.output, others | {f"bert.{setting.size}, batch {setting.batch_size}": facts})
 
 
 def measure(setting: argparse.Namespace, workspace: Path) -> dict[str, dict[str, float]]:
     """Lets the contenders take turns."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
-    for name in CONTENDERS:
+    for name in setting.contenders:
         pipes[name], theirs = context.Pipe()
         processes.append(context.Process(target=contend, args=(name, setting, workspace, theirs)))
         processes[-1].start()
         pipes[name].recv()
-    rounds: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in CONTENDERS}
+    rounds: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in setting.contenders}
     for _ in range(setting.rounds + 1):
         for name, pipe in pipes.items():
             pipe.send(setting.seconds)
