@@ -31,20 +31,21 @@ def make_optimizer(model: PreTrainedModel, recipe: Recipe) -> AdamW:
 
 
 def embedding_scale(model: PreTrainedModel) -> float:
-    """How much larger than BERT's a model's word embeddings are, and the steps that Adam should take in them.
+    """How much larger than BERT's initial ones a model's word embeddings are, if they are much larger.
 
-    Adam's steps are of the size of the learning rate whatever the parameters' is. BERT's word embeddings have standard
-    deviations near 0.03, d2l's near 1.
+    Adam's steps are of the size of the learning rate whatever the parameters' is. BERT's word embeddings start with
+    standard deviations of 0.02 and stay below 0.1, d2l's start with 1.
 
     Args:
         model: Any model.
 
     Returns:
-        The factor, at least 1.
+        The factor for Adam's steps in them, 1 for embeddings like BERT's.
     """
     weight = model.get_input_embeddings().weight.detach()
     # From the median, which the constants that converted models hold there don't change (see `lift`).
-    return max(1.0, (weight.abs().median() / 0.6745 / 0.03).item())
+    deviation = weight.abs().median().item() / 0.6745
+    return deviation / 0.02 if deviation > 0.1 else 1.0
 
 
 def make_schedule(optimizer: AdamW, recipe: Recipe, steps: int) -> LRScheduler:

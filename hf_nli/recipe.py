@@ -13,7 +13,7 @@ from hf_nli.options import TRUNCATION_HELP, Truncation
 class Recipe:
     """The settings of a fine-tuning run; its fields are the flags of `hf-nli train`."""
 
-    learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW."})
+    learning_rate: float = field(default=2e-4, metadata={"help": "Peak learning rate of AdamW."})
     embedding_lr_multiplier: float | None = field(
         default=None,
         metadata={"help": "Multiplies the embeddings' learning rate; by default more than 1, the larger they are."},
