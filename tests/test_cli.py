@@ -87,6 +87,10 @@ def test_scripts_on_two_processes_count_each_example_once(model, pairs, tmp_path
     alone = evaluate(model, pairs, tmp_path / "one")
     assert scores["confusion_matrix"] == alone["confusion_matrix"]
     assert scores["loss"] == pytest.approx(alone["loss"], abs=1e-6)
+    (tmp_path / "one.jsonl").write_text('{"premise": "a man runs", "hypothesis": "is", "label": "neutral"}\n')
+    flags = ["--model_name_or_path", model, "--dataset", tmp_path / "one.jsonl", "--output_dir", tmp_path / "few"]
+    assert run(*flags, program=program).returncode == 0
+    assert json.loads((tmp_path / "few/eval_results.json").read_text())["examples"] == 1
 
 
 def test_sample_configurations():
