@@ -83,6 +83,10 @@ class TokenTable:
     def _longest(self) -> int:
         return int(self.lengths.max())
 
+    def first(self, examples: int) -> dict[str, Tensor]:
+        """Makes a batch of the first rows, as `batch` does."""
+        return self.batch(numpy.arange(min(examples, len(self))))
+
     def batch(self, rows: NDArray[numpy.int64]) -> dict[str, Tensor]:
         """Makes a batch, padded to its longest row, or to the next multiple of `multiple`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from torch import nn
@@ -22,12 +23,22 @@ def make_optimizer(model: PreTrainedModel, recipe: Recipe) -> AdamW:
         model: The model, on its device.
         recipe: The settings.
     """
-    multiplier = recipe.embedding_lr_multiplier
+    rate = embedding_rate(model, recipe.learning_rate, recipe.embedding_lr_multiplier)
+    return AdamW(parameter_groups(model, recipe.weight_decay, rate), lr=recipe.learning_rate, fused=True)
+
+
+def embedding_rate(model: PreTrainedModel, learning_rate: float, multiplier: float | None) -> float:
+    """The learning rate of the embeddings.
+
+    Args:
+        model: The model.
+        learning_rate: That of the rest.
+        multiplier: How many times that; None for `embedding_scale`.
+    """
     if multiplier is None:
         multiplier = embedding_scale(model)
         logger.info("Learning rate of the embeddings: %.1f times that of the rest", multiplier)
-    groups = parameter_groups(model, recipe.weight_decay, multiplier * recipe.learning_rate)
-    return AdamW(groups, lr=recipe.learning_rate, fused=True)
+    return multiplier * learning_rate
 
 
 def embedding_scale(model: PreTrainedModel) -> float:
@@ -58,7 +69,7 @@ def make_schedule(optimizer: AdamW, recipe: Recipe, steps: int) -> LRScheduler:
         steps: The optimizer steps of the run.
     """
     name = {"constant": "constant_with_warmup"}.get(recipe.lr_scheduler_type, recipe.lr_scheduler_type)
-    return get_scheduler(name, optimizer, round(recipe.warmup_ratio * steps), steps)
+    return get_scheduler(name, optimizer, math.ceil(recipe.warmup_ratio * steps), steps)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, embedding_learning_rate: float) -> list[dict[str, Any]]:

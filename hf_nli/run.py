@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli import checkpointing
-from hf_nli.attention import soften_attention
+from hf_nli.attention import EXAMPLES, soften_attention
 from hf_nli.batching import TokenTable, epoch_batches, share
 from hf_nli.errors import InputError, Interrupted
 from hf_nli.evaluation import predict_logits, score
@@ -39,12 +38,7 @@ from hf_nli.tokenization import save_tokenizer
 logger = logging.getLogger(__name__)
 
 LOGGING_STEPS = 50
-SOFTENING_EXAMPLES = 64
 SIGNAL_STEPS = 10  # several processes look for signals that often: it takes them a message
-
-# Saturated attention has denormal gradients, with which a CPU's matrix products take several times as long. Set here,
-# because torch's threads keep what was set when they started.
-torch.set_flush_denormal(True)
 
 
 @dataclass
@@ -82,8 +76,7 @@ class Run:
             # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
             model.set_attn_implementation("eager")
         if recipe.soften_attention:
-            first = tables["train"].batch(numpy.arange(min(len(tables["train"]), SOFTENING_EXAMPLES)))
-            soften_attention(model, {name: values for name, values in first.items() if name != "labels"})
+            soften_attention(model, tables["train"].first(EXAMPLES))
         optimizer = make_optimizer(model, recipe)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.total_steps, self.epochs = self._plan()

@@ -100,7 +100,7 @@ def make_accelerator(recipe: Recipe, options: RunOptions, output_dir: Path) -> A
     device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device.type
     precision = recipe.mixed_precision
     if precision == "auto":
-        precision = _fast_precision(device)
+        precision = fast_precision(device)
         logger.info("mixed_precision auto: %s on %s", precision, device)
     # Asked first, because an Accelerator that fails on it leaves its settings to the next one.
     if precision == "fp16" and device == "cpu":
@@ -114,8 +114,8 @@ def make_accelerator(recipe: Recipe, options: RunOptions, output_dir: Path) -> A
     return accelerator
 
 
-def _fast_precision(device: str) -> str:
-    """bf16 where matrix products are made for it, and fp16 on older GPUs."""
+def fast_precision(device: str) -> str:
+    """The precision to choose on a kind of device: bf16 where matrix products are made for it, fp16 on older GPUs."""
     if device == "cuda":
         return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"
     if device == "cpu":
