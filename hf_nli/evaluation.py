@@ -15,9 +15,11 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from hf_nli.batching import TokenTable, share
+from hf_nli.card import add_evaluation, write_card
 from hf_nli.data import NLIData
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
+from hf_nli.figures import confusion_matrix
 from hf_nli.files import staged, write_json
 from hf_nli.inference import decide
 from hf_nli.labels import LABELS, TWO_WAY_LABELS, label_order
@@ -85,6 +87,10 @@ def evaluate(
     }
     if accelerator.is_main_process:
         _write(Path(output_dir), results, pairs, logits, data.labels)
+        if Path(model_name_or_path).is_dir():
+            revision = data_options.dataset_revision if data_options else None
+            add_evaluation(model_name_or_path, results, revision)
+            write_card(model_name_or_path)
     accelerator.wait_for_everyone()
     return results
 
@@ -92,6 +98,7 @@ def evaluate(
 def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor, labels: tuple[str, ...]) -> None:
     with staged(output_dir) as folder:
         write_json(folder / "eval_results.json", results)
+        confusion_matrix(results["confusion_matrix"], folder / "confusion_matrix.png")
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             for pair, row in zip(pairs, logits, strict=True):
                 decision = decide(row, labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -50,4 +51,26 @@ def training_curves(epochs: list[dict[str, float]], path: Path) -> None:
     axes.set(xlabel="epoch", xlim=(0, max(1, epochs[-1]["epoch"])), ylim=(0, None))
     axes.grid(alpha=0.5)
     axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def confusion_matrix(counts: dict[str, list], path: Path) -> None:
+    """Draws a confusion matrix; colors show the share of each gold label's pairs.
+
+    Args:
+        counts: `labels`, and `matrix` with a row for each gold label and a column for each prediction.
+        path: The .png to write.
+    """
+    labels, matrix = counts["labels"], numpy.array(counts["matrix"])
+    shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(4.8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in numpy.ndindex(matrix.shape):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{matrix[row, column]:,}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=color)
+    ticks = range(len(labels))
+    axes.set(xlabel="prediction", ylabel="gold label", xticks=ticks, yticks=ticks, xticklabels=labels)
+    axes.set_yticklabels(labels, rotation=90, va="center")
     figure.savefig(path, dpi=120)

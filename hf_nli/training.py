@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
 from hf_nli.batching import TokenTable
+from hf_nli.card import CONVERSION, EVALUATIONS, TRAINING, public_name, versions, write_card
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
@@ -77,8 +79,15 @@ def train(
     run = Run(accelerator, model, tokenizer, tables, recipe, run_options, Path(output_dir), identity)
     results = run.fit() | {"num_train_examples": len(pairs.train), "dropped_examples": pairs.dropped}
     if accelerator.is_main_process:
+        facts = {"model": public_name(model_name_or_path), "dataset": public_name(dataset), "versions": versions()}
+        report = Path(model_name_or_path) / CONVERSION
         with staged(output_dir) as folder:
             write_json(folder / "all_results.json", results)
+            write_json(folder / TRAINING, facts | {"recipe": dataclasses.asdict(recipe)})
+            if report.exists():
+                shutil.copyfile(report, folder / CONVERSION)
+        (Path(output_dir) / EVALUATIONS).unlink(missing_ok=True)  # of an earlier model
+        write_card(output_dir)
     for tracker in accelerator.trackers:
         tracker.finish()
     accelerator.wait_for_everyone()

@@ -58,7 +58,11 @@ def test_convert_train_evaluate(checkpoint, pairs, tmp_path, capfd, caplog):
     flags = ["--model_name_or_path", tmp_path / "run", "--dataset", pairs, "--output_dir", tmp_path / "scores"]
     output = succeeds("evaluate", *flags)
     assert "on 144 pairs, 4 without a gold label dropped" in output
-    assert {file.name for file in (tmp_path / "scores").iterdir()} == {"eval_results.json", "predictions.jsonl"}
+    assert {file.name for file in (tmp_path / "scores").iterdir()} == {
+        "confusion_matrix.png",
+        "eval_results.json",
+        "predictions.jsonl",
+    }
 
 
 def test_conversion_script(checkpoint, tmp_path):
