@@ -24,6 +24,9 @@ DATASET_HELP = (
 )
 
 
+REVISION_HELP = {"help": "Branch, tag or commit of a model on the Hub."}
+
+
 def _model(purpose: str) -> Any:
     return field(metadata={"help": f"Model folder or Hub id to {purpose}."})
 
@@ -60,6 +63,9 @@ class TrainArguments:
         default=None, metadata={"help": "Data set to validate on, if not the validation split of --dataset."}
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
+    revision: str | None = field(default=None, metadata=REVISION_HELP)
+    push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
+    hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
     recipe: Literal["tuned", "d2l"] = field(
         default="tuned", metadata={"help": "Settings to start from: ours, or the book's; other flags change them."}
     )
@@ -81,11 +87,12 @@ class EvaluateArguments(LengthArguments):
 
     model_name_or_path: str = _model("score")
     dataset: str = field(metadata={"help": DATASET_HELP})
-    output_dir: str = field(metadata={"help": "Folder for eval_results.json and predictions.jsonl."})
+    output_dir: str = field(metadata={"help": "Folder for eval_results.json and other results."})
     split: str | None = field(default=None, metadata={"help": "Split to score on; default: test, or else validation."})
     per_device_eval_batch_size: int = field(
         default=Recipe.per_device_eval_batch_size, metadata={"help": "Pairs a batch, on each process."}
     )
+    revision: str | None = field(default=None, metadata=REVISION_HELP)
 
 
 @dataclass(kw_only=True)
@@ -95,6 +102,19 @@ class PredictArguments(LengthArguments):
     model_name_or_path: str = _model("ask")
     premise: str = field(metadata={"help": "What is taken as true."})
     hypothesis: str = field(metadata={"help": "What may follow from it."})
+    revision: str | None = field(default=None, metadata=REVISION_HELP)
+
+
+@dataclass
+class PushArguments:
+    """Flags of `hf-nli push`."""
+
+    model_name_or_path: str = field(metadata={"help": "Model folder to publish."})
+    repo_id: str = field(metadata={"help": "Where to: USER/NAME."})
+    private: bool = field(default=False, metadata={"help": "Whether to make a new repository private."})
+    revision: str | None = field(default=None, metadata={"help": "Branch; made, if it isn't there."})
+    commit_message: str | None = field(default=None, metadata={"help": "What the commit says."})
+    create_pr: bool = field(default=False, metadata={"help": "Whether to open a pull request instead."})
 
 
 @dataclass
@@ -141,7 +161,14 @@ def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions,
     from hf_nli.reporting import closing_table, epochs, in_the_books_words
     from hf_nli.training import train
 
-    places = {name: value for name, value in vars(arguments).items() if name != "recipe"}
+    own = ("recipe", "push_to_hub", "hub_model_id")
+    places = {name: value for name, value in vars(arguments).items() if name not in own}
+    if arguments.push_to_hub:
+        from hf_nli.hub import check, push
+
+        if not arguments.hub_model_id:
+            raise InputError("--push_to_hub needs --hub_model_id USER/NAME")
+        check(arguments.hub_model_id)  # before the work, not after it
     results = train(**places, recipe=recipe, data_options=data_options, run_options=run_options)
     print(closing_table(arguments.output_dir, results["best_epoch"]))
     if recipe.test_each_epoch:
@@ -152,8 +179,10 @@ def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions,
         f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
         f"  best epoch {results['best_epoch']}: validation accuracy {results['eval_accuracy']:.3f}, "
         f"loss {results['eval_loss']:.3f}\n"
-        f"  model, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
+        f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
+    if arguments.push_to_hub and _first():
+        print(_published(push(arguments.output_dir, arguments.hub_model_id)))
 
 
 def _evaluate(arguments: EvaluateArguments, data_options: DataOptions) -> None:
@@ -170,7 +199,7 @@ def _evaluate(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         print(f"  {label:<13} {figures}, support {scores['support']}")
     for label, merged in results.get("merged_labels", {}).items():
         print(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
-    print(f"  eval_results.json and predictions.jsonl in {arguments.output_dir}")
+    print(f"  eval_results.json, predictions.jsonl and confusion_matrix.png in {arguments.output_dir}")
 
 
 def _inspect(arguments: InspectArguments, data_options: DataOptions) -> None:
@@ -181,11 +210,26 @@ def _inspect(arguments: InspectArguments, data_options: DataOptions) -> None:
         print(f"inspect_results.json and length_histogram.png in {arguments.output_dir}")
 
 
+def _push(arguments: PushArguments) -> None:
+    from hf_nli.hub import push
+
+    print(_published(push(**vars(arguments))))
+
+
+def _published(report: dict[str, Any]) -> str:
+    if not report["changed"]:
+        return f"Nothing new: {report['repo_id']} has all of it already, read back and compared."
+    return (
+        f"Published {len(report['files'])} files as {report['url']},\n"
+        f"  read back and compared: AutoModelForSequenceClassification.from_pretrained({report['repo_id']!r})"
+    )
+
+
 def _predict(arguments: PredictArguments) -> None:
     from hf_nli.inference import predict
     from hf_nli.models import load_model
 
-    model, tokenizer = load_model(arguments.model_name_or_path)
+    model, tokenizer = load_model(arguments.model_name_or_path, revision=arguments.revision)
     pairs = [(arguments.premise, arguments.hypothesis)]
     lengths = {"max_seq_length": arguments.max_seq_length, "truncation": arguments.truncation}
     for prediction in predict(model, tokenizer, pairs, **lengths):
@@ -204,6 +248,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
     "evaluate": (_evaluate, (EvaluateArguments, DataOptions), "score a model on a data set"),
     "inspect": (_inspect, (InspectArguments, DataOptions), "count what is in a data set, and how long its pairs are"),
     "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
+    "push": (_push, (PushArguments,), "publish a model folder on the Hub"),
     "quickstart": (_quickstart, (QuickstartArguments,), "the whole path on a built-in sample, without network"),
 }
 
@@ -230,6 +275,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(arguments[:1]).command, arguments[1:])
 
 
+def _first() -> bool:
+    """Whether this is the process that speaks: of several, one does, but for errors."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def run(command: str, argv: Sequence[str] | None = None) -> int:
     """Runs one command; the files in scripts/ are this with a name.
 
@@ -254,7 +304,7 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     # A handler of our own, not the root's, which would print other libraries' lines a second time.
     logger, handler = logging.getLogger("hf_nli"), logging.StreamHandler()
     logger.setLevel(logging.INFO)
-    first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks, but for errors
+    first = _first()
     if first:
         logger.addHandler(handler)
     try:

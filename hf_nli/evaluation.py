@@ -38,6 +38,7 @@ def evaluate(
     max_seq_length: int | None = None,
     truncation: Truncation = "longest_first",
     data_options: DataOptions | None = None,
+    revision: str | None = None,
 ) -> dict[str, Any]:
     """Scores a model on a data set and writes eval_results.json and predictions.jsonl.
 
@@ -53,6 +54,7 @@ def evaluate(
         max_seq_length: Tokens a pair; by default as many as the model takes.
         truncation: How longer pairs are cut.
         data_options: How to read the data.
+        revision: The branch, tag or commit of a model on the Hub.
 
     Returns:
         The results, as written to eval_results.json.
@@ -62,7 +64,7 @@ def evaluate(
     """
     accelerator = Accelerator()
     with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path)
+        model, tokenizer = load_model(model_name_or_path, revision=revision)
         length = input_length(model.config, tokenizer, max_seq_length)
         data = NLIData(dataset, data_options)
         if split is not None and split not in data.names:
@@ -88,8 +90,7 @@ def evaluate(
     if accelerator.is_main_process:
         _write(Path(output_dir), results, pairs, logits, data.labels)
         if Path(model_name_or_path).is_dir():
-            revision = data_options.dataset_revision if data_options else None
-            add_evaluation(model_name_or_path, results, revision)
+            add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)
             write_card(model_name_or_path)
     accelerator.wait_for_everyone()
     return results

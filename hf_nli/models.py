@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from transformers import (
     AutoConfig,
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(
-    model_name_or_path: str, new_head: bool = False, dropout: float | None = None
+    model_name_or_path: str, new_head: bool = False, dropout: float | None = None, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a sequence classifier and its tokenizer with the stock Auto classes.
 
@@ -28,6 +29,7 @@ def load_model(
         model_name_or_path: A model folder or Hub id.
         new_head: Whether a model without NLI labels may be loaded: it gets a new head with ours, to be fine-tuned.
         dropout: Dropout of hidden states and attention, instead of what the model's configuration says.
+        options: For a model on the Hub, what `from_pretrained` takes (`revision`, `cache_dir`).
 
     Returns:
         The model in evaluation mode, float32, and its tokenizer.
@@ -36,7 +38,7 @@ def load_model(
         InputError: If there is no such model, or if its labels are not entailment, neutral and contradiction.
     """
     try:
-        config = AutoConfig.from_pretrained(model_name_or_path)
+        config = AutoConfig.from_pretrained(model_name_or_path, **options)
         if dropout is not None:
             config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         if label_order(config) is None and new_head:
@@ -46,25 +48,27 @@ def load_model(
                 f"{model_name_or_path}: its labels are {', '.join(config.id2label.values())}, not "
                 f"{', '.join(LABEL2ID)}; fine-tune it first, or set id2label in its config.json"
             )
-        model = AutoModelForSequenceClassification.from_pretrained(model_name_or_path, config=config, dtype="float32")
-        return model.eval(), load_tokenizer(model_name_or_path)
+        settings = {"config": config, "dtype": "float32", **options}
+        model = AutoModelForSequenceClassification.from_pretrained(model_name_or_path, **settings)
+        return model.eval(), load_tokenizer(model_name_or_path, **options)
     except InputError:
         raise
     except Exception as error:  # a damaged folder and an unreachable Hub show in many ways
         raise _unloadable(model_name_or_path, error) from error
 
 
-def load_tokenizer(model_name_or_path: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(model_name_or_path: str, **options: Any) -> PreTrainedTokenizerBase:
     """Loads a model's tokenizer.
 
     Args:
         model_name_or_path: A model folder or Hub id.
+        options: As for `load_model`.
 
     Raises:
         InputError: If there is none, or none that is fast.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
+        tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, **options)
     except Exception as error:  # as in load_model
         raise _unloadable(model_name_or_path, error) from error
     if not tokenizer.is_fast:

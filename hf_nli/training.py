@@ -37,6 +37,7 @@ def train(
     max_train_samples: int | None = None,
     data_options: DataOptions | None = None,
     run_options: RunOptions | None = None,
+    revision: str | None = None,
 ) -> dict[str, Any]:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
@@ -49,6 +50,7 @@ def train(
         max_train_samples: Train on the first so many rows.
         data_options: How to read the data.
         run_options: Checkpoints and reports.
+        revision: The branch, tag or commit of a model on the Hub.
 
     Returns:
         The results, as written to all_results.json: `train_loss` is the last epoch's mean, `eval_*` the best epoch's,
@@ -63,7 +65,7 @@ def train(
     accelerator = make_accelerator(recipe, run_options, Path(output_dir))
     set_seed(recipe.seed)
     with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout)
+        model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout, revision=revision)
         max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
         pairs = read_splits(
             dataset, validation_dataset, data_options or DataOptions(), recipe.seed, recipe.test_each_epoch

@@ -7,10 +7,16 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+from model_hub import Hub, serve
+
 # Before any Hugging Face import. Programs that the tests start get them too.
 CACHE = tempfile.TemporaryDirectory(prefix="hf_nli_tests_")
+HUB = serve()
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE.name, "TOKENIZERS_PARALLELISM": "false"}
+os.environ |= {"HF_ENDPOINT": HUB.address, "NO_PROXY": "127.0.0.1,localhost"}
+os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
 
+import huggingface_hub.constants
 import pytest
 from accelerate.state import AcceleratorState, GradientState
 from helpers import write_pairs, write_tiny_model
@@ -44,6 +50,16 @@ def model(tmp_path_factory) -> str:
 def pairs(tmp_path_factory) -> str:
     """A file of 144 pairs and 4 without a gold label."""
     return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Hub:
+    """A Hub of the tests' own, empty, and a token to write to it."""
+    HUB.__init__(HUB.address)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+    monkeypatch.setattr("hf_nli.hub.WAITS", (0.01, 0.01, 0.01))
+    return HUB
 
 
 @pytest.fixture(autouse=True)
