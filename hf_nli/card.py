@@ -16,6 +16,7 @@ from hf_nli.figures import confusion_matrix
 from hf_nli.files import staged, write_json
 from hf_nli.inference import predict
 from hf_nli.models import load_model
+from hf_nli.places import hub_id, public_name
 from hf_nli.recipe import Recipe
 from hf_nli.reporting import LOG, epochs
 
@@ -48,20 +49,6 @@ EXAMPLES = (
 def versions() -> dict[str, str]:
     """The versions of the packages that make results what they are."""
     return {name: metadata.version(name) for name in PACKAGES}
-
-
-def public_name(source: str) -> str:
-    """What may be told of where something came from: a Hub id or the last part of a path.
-
-    Args:
-        source: A Hub id, a name or a path.
-    """
-    return source if hub_id(source) else Path(source).name
-
-
-def hub_id(source: str) -> str | None:
-    """Says whether a source is a Hub id: `owner/name`, and no file or folder here."""
-    return source if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).exists() else None
 
 
 def write_card(folder: str | Path, repo_id: str | None = None) -> Path:

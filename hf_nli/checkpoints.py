@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
 from hf_nli.errors import InputError
+from hf_nli.places import hub_id
 
 DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
 PARAMETERS, VOCABULARY = "pretrained.params", "vocab.json"
@@ -66,14 +68,18 @@ class Checkpoint:
         return {token: index for index, token in enumerate(self.tokens)}["<pad>"]
 
 
-def read_checkpoint(source: str, num_heads: int | None = None, vocab: str | Path | None = None) -> Checkpoint:
+def read_checkpoint(
+    source: str, num_heads: int | None = None, vocab: str | Path | None = None, revision: str | None = None
+) -> Checkpoint:
     """Reads a d2l checkpoint, accounting for every one of its keys.
 
     Args:
-        source: `bert.small` or `bert.base` (downloaded and cached), a folder or a zip file with pretrained.params and
-            vocab.json, or a .params file. A `BERTClassifier` state dict is read with its head.
+        source: `bert.small` or `bert.base` (downloaded and cached), a folder, a zip file or a repository on the Hub
+            with pretrained.params and vocab.json, or a .params file. A `BERTClassifier` state dict is read with its
+            head.
         num_heads: Attention heads, which the tensors don't tell. Known for the published names.
         vocab: The vocabulary file, if it isn't the vocab.json beside the parameters.
+        revision: The branch, tag or commit of a repository on the Hub.
 
     Returns:
         The checkpoint. Tensors of its pretraining heads (`mlm.*`, `nsp.*`) are named but not kept.
@@ -89,7 +95,7 @@ def read_checkpoint(source: str, num_heads: int | None = None, vocab: str | Path
         num_heads = published.num_heads
     if num_heads is None:
         raise InputError(f"{source}: the number of attention heads can't be read off the weights; give --num_heads N")
-    path = _download(published) if published else Path(source)
+    path = _download(published) if published else _fetch(source, revision) if hub_id(source) else Path(source)
     parameters, vocabulary = _locate(path, Path(vocab) if vocab else None)
     tensors = _load_tensors(parameters, source)
     tokens = _load_tokens(vocabulary)
@@ -119,6 +125,14 @@ def _download(published: Published) -> Path:
             f"--num_heads {published.num_heads}"
         ) from error
     return Path(file)
+
+
+def _fetch(repo_id: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[PARAMETERS, VOCABULARY]))
+    except (OSError, HfHubHTTPError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{repo_id}: no such file or folder here, nor on the Hub ({reason})") from error
 
 
 def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:

@@ -18,13 +18,11 @@ from hf_nli.recipe import RECIPES, Recipe
 
 # Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
 
+REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
 DATASET_HELP = (
     "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), a .jsonl/.json/.csv/.tsv/.txt/.parquet file "
     "or a pattern of such files, or a folder written by save_to_disk."
 )
-
-
-REVISION_HELP = {"help": "Branch, tag or commit of a model on the Hub."}
 
 
 def _model(purpose: str) -> Any:
@@ -36,7 +34,7 @@ class ConvertArguments:
     """Flags of `hf-nli convert`."""
 
     source: str = field(
-        metadata={"help": "bert.small, bert.base, or a folder, zip or .params file of a d2l checkpoint (PyTorch)."}
+        metadata={"help": "bert.small, bert.base, or a folder, zip, .params file or Hub id of a d2l checkpoint."}
     )
     output_dir: str = field(metadata={"help": "Model folder to write."})
     num_heads: int | None = field(
@@ -50,6 +48,7 @@ class ConvertArguments:
     text_sample: str | None = field(
         default=None, metadata={"help": "Data set or text file to report each text style's share of unknown words on."}
     )
+    revision: str | None = field(default=None, metadata=REVISION_HELP)
 
 
 @dataclass

@@ -42,6 +42,7 @@ def convert(
     vocab: str | Path | None = None,
     text_style: str = "ptb",
     text_sample: str | None = None,
+    revision: str | None = None,
 ) -> dict[str, Any]:
     """Converts a d2l checkpoint to a stock model folder and proves that it computes the same function.
 
@@ -51,6 +52,7 @@ def convert(
         num_heads: d2l's number of attention heads, where the source's name doesn't tell.
         vocab: The vocabulary file, if it isn't beside the parameters.
         text_style: How the tokenizer treats text; see `tokenization.build_tokenizer`.
+        revision: The branch, tag or commit of a source on the Hub.
         text_sample: A data set or a text file of a sentence a line, to report each style's `unk_rate` on.
 
     Returns:
@@ -61,7 +63,7 @@ def convert(
         InputError: If the source can't be read, or if the converted model differs from d2l's function by more than
             1e-3 and ten times what d2l's function in float32 differs. Nothing is written then.
     """
-    checkpoint = read_checkpoint(source, num_heads, vocab)
+    checkpoint = read_checkpoint(source, num_heads, vocab, revision)
     tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, text_style)
     unk_rates = _unk_rates(checkpoint, text_sample) if text_sample else {}
     checkpoint, initialized = with_head(checkpoint)

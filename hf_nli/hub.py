@@ -24,11 +24,12 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx, validate_repo_id
 
-from hf_nli.card import CARD, CONVERSION, EVALUATIONS, EXAMPLES, TRAINING, public_name, write_card
+from hf_nli.card import CARD, CONVERSION, EVALUATIONS, EXAMPLES, TRAINING, write_card
 from hf_nli.errors import InputError
 from hf_nli.files import write_json
 from hf_nli.inference import predict
 from hf_nli.models import load_model
+from hf_nli.places import public_name
 from hf_nli.reporting import CURVES, LOG
 
 logger = logging.getLogger(__name__)

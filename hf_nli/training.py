@@ -15,12 +15,13 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
 from hf_nli.batching import TokenTable
-from hf_nli.card import CONVERSION, EVALUATIONS, TRAINING, public_name, versions, write_card
+from hf_nli.card import CONVERSION, EVALUATIONS, TRAINING, versions, write_card
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
 from hf_nli.models import input_length, load_model
 from hf_nli.options import DataOptions, RunOptions
+from hf_nli.places import public_name
 from hf_nli.recipe import Recipe
 from hf_nli.run import Run
 from hf_nli.splits import read_splits

@@ -8,8 +8,9 @@ from helpers import write_pairs, write_tiny_model
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hf_nli.card import BEGIN, END, add_evaluation, hub_id, public_name, write_card
+from hf_nli.card import BEGIN, END, add_evaluation, write_card
 from hf_nli.evaluation import evaluate
+from hf_nli.places import hub_id, public_name
 from hf_nli.recipe import Recipe
 from hf_nli.training import train
 

@@ -3,12 +3,16 @@
 import json
 
 import pytest
-from helpers import write_tiny_model
+import torch
+from helpers import d2l_model, write_checkpoint, write_tiny_model
+from model_hub import Repository
+from sentence_transformers import CrossEncoder
 from transformers import pipeline
 
 from hf_nli.cli import main
 from hf_nli.errors import InputError
 from hf_nli.hub import push
+from hf_nli.models import load_model
 
 REPO = "user/nli"
 COMMIT = r"POST /api/models/user/nli/commit/"
@@ -173,3 +177,28 @@ def test_commands(folder, hub, pairs, tmp_path, capsys):
     assert main(["predict", *model[:2], "--premise", "a", "--hypothesis", "b"]) == 2
     assert main(["push", "--model_name_or_path", str(tmp_path / "nowhere"), "--repo_id", REPO]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("hf-nli push: error: ")
+
+
+def test_checkpoints_on_the_hub_are_converted(d2l, hub, tmp_path, capsys):
+    sizes = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 1, "max_len": 24}
+    checkpoint = write_checkpoint(tmp_path / "d2l", d2l_model(d2l, **sizes).state_dict())
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    hub.repositories["d2l/small"] = repository = Repository()
+    wanted = repository.commit("first", files | {"notes.bin": b"0"}, "main")
+    repository.commit("empty", {}, "main")
+    flags = ["convert", "--source", "d2l/small", "--num_heads", "2", "--output_dir", str(tmp_path / "model")]
+    assert main([*flags, "--revision", wanted]) == 0
+    assert json.loads((tmp_path / "model/conversion_report.json").read_text())["source"] == "d2l/small"
+    assert not any("notes" in request for request in hub.requests)
+    assert main([*flags[:2], "d2l/nowhere", *flags[3:]]) == 2
+    assert "d2l/nowhere: no such file or folder here, nor on the Hub" in capsys.readouterr().err
+
+
+def test_cross_encoders_read_our_folders(folder):
+    """sentence-transformers' CrossEncoder."""
+    pairs = [("a man runs.", "is"), ("the dog sleeps", "not .")]
+    scores = CrossEncoder(str(folder), device="cpu").predict(pairs)
+    model, tokenizer = load_model(str(folder))
+    with torch.no_grad():
+        logits = model(**tokenizer(*map(list, zip(*pairs, strict=True)), padding=True, return_tensors="pt")).logits
+    assert scores == pytest.approx(logits.numpy(), abs=1e-6)

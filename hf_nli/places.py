@@ -1,0 +1,23 @@
+"""Whether something is on the Hub or here, and what may be told of that."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def hub_id(source: str) -> str | None:
+    """Gives a source back if it is a Hub id: `owner/name`, and no file or folder here."""
+    return source if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).exists() else None
+
+
+def public_name(source: str) -> str:
+    """What may be published of where something came from.
+
+    Args:
+        source: A Hub id, a name or a path.
+
+    Returns:
+        A Hub id or a name as it is, of a path the last part.
+    """
+    return source if hub_id(source) else Path(source).name
