@@ -89,7 +89,10 @@ class NLITrainingArguments(TrainingArguments):
         precision = recipe.mixed_precision
         if precision == "auto":
             precision = fast_precision(arguments.device.type)
-        return arguments if precision == "no" else cls(str(output_dir), **settings | {precision: True} | others)
+        if precision == "no":
+            return arguments
+        settings |= {precision: True, "use_cpu": arguments.device.type == "cpu"}  # which it wants to be told
+        return cls(str(output_dir), **settings | others)
 
 
 def make_trainer(
