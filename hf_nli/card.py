@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from yaml import YAMLError
 
+from hf_nli.errors import InputError
 from hf_nli.figures import confusion_matrix
 from hf_nli.files import staged, write_json
 from hf_nli.inference import predict
@@ -19,6 +24,8 @@ from hf_nli.models import load_model
 from hf_nli.places import hub_id, public_name
 from hf_nli.recipe import Recipe
 from hf_nli.reporting import LOG, epochs
+
+logger = logging.getLogger(__name__)
 
 # Where they are in an installed package, and in a checkout.
 TEMPLATES = [Path(__file__).parent / "model_card", Path(__file__).parents[1] / "model_card"]
@@ -64,11 +71,15 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         The file.
 
     Raises:
-        InputError: If there is no model in the folder.
+        InputError: If there is no model in the folder, or a README.md whose metadata can't be read.
     """
     folder = Path(folder)
     facts = _facts(folder)
-    old = ModelCard.load(folder / CARD, ignore_metadata_errors=True) if (folder / CARD).exists() else None
+    try:
+        old = ModelCard.load(folder / CARD, ignore_metadata_errors=True) if (folder / CARD).exists() else None
+    except (ValueError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / CARD}: its metadata can't be read ({reason}); mend or delete it") from error
     kept, data = (old.text, old.data.to_dict()) if old else ("", {})
     known = re.search(r'pipeline\("text-classification", "([^"]+/[^"]+)"\)', kept)
     facts["repo_id"] = repo_id or (known.group(1) if known else f"USER/{facts['name']}")
@@ -87,6 +98,15 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         header = ModelCardData(**data, ignore_metadata_errors=False).to_yaml()
         (temporary / CARD).write_text(f"---\n{header}\n---\n\n{text}\n", encoding="utf-8")
     return folder / CARD
+
+
+@contextmanager
+def card_matters_less() -> Iterator[None]:
+    """Makes a warning of what keeps a card from being written: other results are there by then."""
+    try:
+        yield
+    except InputError as error:
+        logger.warning("The model's card stays as it is: %s", error)
 
 
 def add_evaluation(folder: str | Path, results: dict[str, Any], revision: str | None = None) -> None:

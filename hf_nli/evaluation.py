@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from hf_nli.batching import TokenTable, share
-from hf_nli.card import add_evaluation, write_card
+from hf_nli.card import add_evaluation, card_matters_less, write_card
 from hf_nli.data import NLIData
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
@@ -90,8 +90,9 @@ def evaluate(
     if accelerator.is_main_process:
         _write(Path(output_dir), results, pairs, logits, data.labels)
         if Path(model_name_or_path).is_dir():
-            add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)
-            write_card(model_name_or_path)
+            with card_matters_less():
+                add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)
+                write_card(model_name_or_path)
     accelerator.wait_for_everyone()
     return results
 

@@ -15,7 +15,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
 from hf_nli.batching import TokenTable
-from hf_nli.card import CONVERSION, EVALUATIONS, TRAINING, versions, write_card
+from hf_nli.card import CONVERSION, EVALUATIONS, TRAINING, card_matters_less, versions, write_card
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
@@ -90,7 +90,8 @@ def train(
             if report.exists():
                 shutil.copyfile(report, folder / CONVERSION)
         (Path(output_dir) / EVALUATIONS).unlink(missing_ok=True)  # of an earlier model
-        write_card(output_dir)
+        with card_matters_less():
+            write_card(output_dir)
     for tracker in accelerator.trackers:
         tracker.finish()
     accelerator.wait_for_everyone()

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hf_nli.card import BEGIN, END, add_evaluation, write_card
+from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.places import hub_id, public_name
 from hf_nli.recipe import Recipe
@@ -106,6 +107,14 @@ def test_what_users_add_stays(folder):
     path.write_text("My own words.\n")
     write_card(folder)
     assert path.read_text().endswith("\nMy own words.\n") and path.read_text().count(BEGIN) == 1
+
+
+def test_a_card_that_can_t_be_read_keeps_nothing_else_from_being_done(folder, trained, caplog):
+    (folder / "README.md").write_text("---\ntags: [\n---\n")
+    with pytest.raises(InputError, match="README.md: its metadata can't be read"):
+        write_card(folder)
+    evaluate(str(folder), str(trained[0].parent / "pairs.jsonl"), folder.parent / "scores")
+    assert (folder.parent / "scores/eval_results.json").exists() and "The model's card stays as it is" in caplog.text
 
 
 def test_missing_reports_leave_their_sections_out(tmp_path):
