@@ -95,10 +95,10 @@ def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
-    """Draws loss and accuracy by epoch, with the range over the seeds, and the last accuracy by size."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    losses, accuracies, sizes = figure.subplots(1, 3)
-    largest = max(each["rows"] for each in runs)
+    """Draws loss and accuracy by epoch, with the range over the seeds; of several sizes, the best accuracy by size."""
+    largest, several = max(each["rows"] for each in runs), len({each["rows"] for each in runs}) > 1
+    figure = Figure(figsize=(12 if several else 8, 4), layout="constrained")
+    losses, accuracies, *sizes = figure.subplots(1, 3 if several else 2)
     for index, recipe in enumerate(dict.fromkeys(each["recipe"] for each in runs)):
         color, own = f"C{index}", [each for each in runs if each["recipe"] == recipe]
         for each in own:
@@ -108,12 +108,14 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
                 steps = range(first, first + len(values))
                 axes.plot(steps, list(map(statistics.mean, values)), color=color, label=recipe)
                 axes.fill_between(steps, list(map(min, values)), list(map(max, values)), color=color, alpha=0.25)
-        points = sorted((each["rows"], statistics.mean(each["eval_accuracy"][-1])) for each in own)
-        sizes.plot(*zip(*points, strict=True), ".-", color=color)
+        points = sorted((each["rows"], max(map(statistics.mean, each["eval_accuracy"]))) for each in own)
+        for axes in sizes:
+            axes.plot(*zip(*points, strict=True), ".-", color=color)
     losses.set(xlabel="epoch", ylabel="train loss")
     accuracies.set(xlabel="epoch", ylabel="validation accuracy")
-    sizes.set(xlabel="training pairs", ylabel="validation accuracy, last epoch", xscale="log")
-    losses.legend(fontsize="small")
+    for axes in sizes:
+        axes.set(xlabel="training pairs", ylabel="validation accuracy, best epoch", xscale="log")
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=120)
 
 
