@@ -119,7 +119,8 @@ def train_ours(setting: argparse.Namespace, workspace: Path, done: Done) -> None
     model, tokenizer = load_model(str(workspace / "model"), dropout=recipe.dropout)
     pairs = encode(load_nli(setting.dataset)["train"].select(range(setting.rows)), tokenizer, MAX_LENGTH)
     table = TokenTable.open(pairs, tokenizer)
-    run = Run(accelerator, model, tokenizer, table, table, recipe, RunOptions(), workspace / "ours", {})
+    tables = {"train": table, "validation": table}
+    run = Run(accelerator, model, tokenizer, tables, recipe, RunOptions(), workspace / "ours", {})
     run.model.train()
     for rows in cycle(run.batches(1)):
         run.take_step(rows)
@@ -249,6 +250,7 @@ def measure(setting: argparse.Namespace, workspace: Path) -> dict[str, dict[str,
         pipes[name], theirs = context.Pipe()
         processes.append(context.Process(target=contend, args=(name, setting, workspace, theirs)))
         processes[-1].start()
+        theirs.close()  # so that a contender that fails ends the pipe
         pipes[name].recv()
     rounds: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in setting.contenders}
     for _ in range(setting.rounds + 1):
