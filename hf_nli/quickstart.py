@@ -16,7 +16,7 @@ from hf_nli.sample import write_sample
 from hf_nli.training import train
 
 RECIPE = Recipe(
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     embedding_lr_multiplier=1.0,
     num_train_epochs=12,
     per_device_train_batch_size=32,
