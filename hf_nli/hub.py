@@ -75,8 +75,7 @@ def push(
     if not folder.is_dir():
         raise InputError(f"{model_name_or_path}: no such folder; only a model folder on disk can be pushed")
     check(repo_id)
-    load_model(str(folder))
-    write_card(folder, repo_id)
+    write_card(folder, repo_id)  # which loads the model, or says why it can't
     message = commit_message or f"Push {folder.resolve().name} with hf_nli"
     with tempfile.TemporaryDirectory() as staging, _explained(repo_id):
         files = _stage(folder, Path(staging))

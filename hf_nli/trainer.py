@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,13 +190,14 @@ class StepSampler(Sampler[list[int]]):
     def __init__(self, lengths: NDArray, arguments: NLITrainingArguments) -> None:
         self.lengths, self.arguments, self.epoch = lengths, arguments, 0
         self.processes, self.parts = arguments.world_size, arguments.gradient_accumulation_steps
+        self.step_size = arguments.per_device_train_batch_size * self.processes * self.parts
 
     def set_epoch(self, epoch: int) -> None:
         """Says which epoch comes, from 0; Trainer calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._steps()) * self.processes * self.parts
+        return math.ceil(len(self.lengths) / self.step_size) * self.processes * self.parts
 
     def __iter__(self) -> Iterator[list[int]]:
         for rows in self._steps():
@@ -204,8 +206,8 @@ class StepSampler(Sampler[list[int]]):
                 yield from (part.tolist() for part, _ in parts)
 
     def _steps(self) -> list[NDArray]:
-        size = self.arguments.per_device_train_batch_size * self.processes * self.parts
-        return epoch_batches(self.lengths, size, self.arguments.seed, self.epoch + 1, self.arguments.group_by_length)
+        arguments = self.arguments
+        return epoch_batches(self.lengths, self.step_size, arguments.seed, self.epoch + 1, arguments.group_by_length)
 
 
 def _loss(reduction: str) -> Callable[..., Tensor]:

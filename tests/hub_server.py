@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha1
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from quiet_handler import QuietHandler
 
 Revisions = dict[str, dict[str, bytes]]
 
@@ -17,7 +19,7 @@ def _commit(files: dict[str, bytes]) -> str:
     return sha1(repr(sorted(files.items())).encode()).hexdigest()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     repo_id: str
     revisions: Revisions
 
@@ -60,15 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, json.dumps(content).encode(), **{"Content-Type": "application/json"})
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.send(status, body, headers)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from threading import Lock, Thread
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from quiet_handler import QuietHandler
 
 Files = dict[str, bytes]
 TOKENS = {"hf_write": "write", "hf_read": "read", "hf_fine": "fineGrained"}
@@ -48,9 +50,7 @@ class Fault:
 @dataclass
 class Hub:
     address: str = ""
-    tokens: dict[str, str] = field(
-        default_factory=lambda: {"hf_write": "write", "hf_read": "read", "hf_fine": "fineGrained"}
-    )
+    tokens: dict[str, str] = field(default_factory=lambda: dict(TOKENS))
     repositories: dict[str, Repository] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Hub:
         return repository.commits[repository.find(revision)][1]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
 
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._hang_up()
         status, content, headers = answer if isinstance(answer, tuple) else (200, answer, {})
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self._send(status, body, headers)
+        self.send(status, body, headers)
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
@@ -97,18 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def _json(self, content: object, status: int = 200) -> None:
-        self._send(status, json.dumps(content).encode(), {})
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.send(status, json.dumps(content).encode(), {})
 
     def _route(self, request: str) -> object:
         hub = self.hub
