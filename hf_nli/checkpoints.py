@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pooch
 import torch
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
 from hf_nli.errors import InputError
+from hf_nli.mxnet_files import LIST_MAGIC, DamagedFile, read_arrays
 from hf_nli.places import hub_id
+from hf_nli.published import PUBLISHED, Framework, download
 
-DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
 PARAMETERS, VOCABULARY = "pretrained.params", "vocab.json"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A checkpoint that d2l publishes (d2l section "Natural Language Inference: Fine-Tuning BERT")."""
-
-    file: str
-    sha1: str
-    num_heads: int
-
-
-PUBLISHED = {
-    "bert.small": Published("bert.small.torch.zip", "c72329e68a732bef0452e4b96a1c341c8910f81f", num_heads=4),
-    "bert.base": Published("bert.base.torch.zip", "225d66f04cae318b841a13d32af3acc165f253ac", num_heads=12),
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,7 @@ class Checkpoint:
     not_carried_over: list[str]
     source: str
     sha1: str
-    framework: str = "pytorch"
+    framework: Framework
 
     @property
     def pad_token_id(self) -> int:
@@ -69,17 +57,22 @@ class Checkpoint:
 
 
 def read_checkpoint(
-    source: str, num_heads: int | None = None, vocab: str | Path | None = None, revision: str | None = None
+    source: str,
+    num_heads: int | None = None,
+    vocab: str | Path | None = None,
+    revision: str | None = None,
+    framework: Framework | None = None,
 ) -> Checkpoint:
     """Reads a d2l checkpoint, accounting for every one of its keys.
 
     Args:
         source: `bert.small` or `bert.base` (downloaded and cached), a folder, a zip file or a repository on the Hub
-            with pretrained.params and vocab.json, or a .params file. A `BERTClassifier` state dict is read with its
-            head.
+            with pretrained.params and vocab.json, or a .params file, written by PyTorch or by MXNet. The state dict
+            of a `BERTClassifier` is read with its head.
         num_heads: Attention heads, which the tensors don't tell. Known for the published names.
         vocab: The vocabulary file, if it isn't the vocab.json beside the parameters.
         revision: The branch, tag or commit of a repository on the Hub.
+        framework: Which of a published name's files to take, by default PyTorch's; files tell their own.
 
     Returns:
         The checkpoint. Tensors of its pretraining heads (`mlm.*`, `nsp.*`) are named but not kept.
@@ -95,9 +88,14 @@ def read_checkpoint(
         num_heads = published.num_heads
     if num_heads is None:
         raise InputError(f"{source}: the number of attention heads can't be read off the weights; give --num_heads N")
-    path = _download(published) if published else _fetch(source, revision) if hub_id(source) else Path(source)
+    if published:
+        path = download(published, framework or "pytorch")
+    else:
+        path = _fetch(source, revision) if hub_id(source) else Path(source)
     parameters, vocabulary = _locate(path, Path(vocab) if vocab else None)
-    tensors = _load_tensors(parameters, source)
+    tensors, found = _load_tensors(parameters, source)
+    if framework not in (None, found):
+        raise InputError(f"{source}: {parameters.name} was written by {found}; leave out --framework {framework}")
     tokens = _load_tokens(vocabulary)
     sizes = _sizes(tensors, num_heads, source)
     carried_over = _check_keys(tensors, sizes, source)
@@ -110,21 +108,8 @@ def read_checkpoint(
         not_carried_over=sorted(set(tensors) - set(carried_over)),
         source=source,
         sha1=pooch.file_hash(str(path if path.is_file() else parameters), alg="sha1"),
+        framework=found,
     )
-
-
-def _download(published: Published) -> Path:
-    url = DATA_URL + published.file
-    folder = Path(constants.HF_HOME) / "hf_nli"
-    try:
-        file = pooch.retrieve(url, f"sha1:{published.sha1}", published.file, folder, progressbar=True)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"could not download {url} ({reason}); get the file another way and give --source FILE "
-            f"--num_heads {published.num_heads}"
-        ) from error
-    return Path(file)
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:
@@ -169,7 +154,21 @@ def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
     return zipfile.Path(archive, root + PARAMETERS), zipfile.Path(archive, root + VOCABULARY)
 
 
-def _load_tensors(parameters: Path | zipfile.Path, source: str) -> dict[str, Tensor]:
+def _load_tensors(parameters: Path | zipfile.Path, source: str) -> tuple[dict[str, Tensor], Framework]:
+    """Reads the parameters, whichever framework wrote them, as float32 by PyTorch's names."""
+    with parameters.open("rb") as file:
+        framework: Framework = "mxnet" if file.read(len(LIST_MAGIC)) == LIST_MAGIC else "pytorch"
+    state = _read_mxnet(parameters, source) if framework == "mxnet" else _read_pytorch(parameters, source)
+    tensors = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    if len(tensors) != len(state):
+        raise InputError(f"{source}: {parameters.name} holds names both with and without the prefix 'module.'")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise InputError(f"{source}: {name} is of type {tensor.dtype}, not floating point")
+    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}, framework
+
+
+def _read_pytorch(parameters: Path | zipfile.Path, source: str) -> Mapping[str, Tensor]:
     try:
         if isinstance(parameters, Path):
             # Mapped, not read: the pretraining heads, half of bert.base, then never use memory.
@@ -179,16 +178,33 @@ def _load_tensors(parameters: Path | zipfile.Path, source: str) -> dict[str, Ten
         else:
             state = torch.load(io.BytesIO(parameters.read_bytes()), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can make the unpickler raise anything
-        raise InputError(f"{source}: {parameters.name} is damaged or not a PyTorch state dict of tensors") from error
+        raise InputError(
+            f"{source}: {parameters.name} is damaged, or neither a PyTorch state dict of tensors nor an MXNet file"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{source}: {parameters.name} is not a state dict (names to tensors)")
-    tensors = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
-    if len(tensors) != len(state):
-        raise InputError(f"{source}: {parameters.name} holds names both with and without the prefix 'module.'")
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise InputError(f"{source}: {name} is of type {tensor.dtype}, not floating point")
-    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
+    return state
+
+
+def _read_mxnet(parameters: Path | zipfile.Path, source: str) -> Mapping[str, Tensor]:
+    try:
+        if isinstance(parameters, Path):
+            with parameters.open("rb") as file:  # mapped, as above
+                content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        else:
+            content = bytearray(parameters.read_bytes())
+        arrays = read_arrays(content)
+    except (OSError, zipfile.BadZipFile, zlib.error, DamagedFile) as error:
+        raise InputError(f"{source}: {parameters.name} is a damaged MXNet file: {error}") from error
+    return {_from_gluon(name): tensor for name, tensor in arrays.items()}
+
+
+def _from_gluon(name: str) -> str:
+    """PyTorch's name for a parameter of d2l's MXNet net, which has the same ones, called and counted differently."""
+    name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+    name = re.sub(r"^hidden\.", "hidden.0.", name)
+    # Gluon's dense layer has its ReLU inside.
+    return re.sub(r"^mlm\.mlp\.([12])\.", lambda match: f"mlm.mlp.{int(match[1]) + 1}.", name)
 
 
 def _load_tokens(vocabulary: Path | zipfile.Path) -> list[str]:

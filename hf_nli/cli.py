@@ -49,6 +49,13 @@ class ConvertArguments:
         default=None, metadata={"help": "Data set or text file to report each text style's share of unknown words on."}
     )
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    framework: Literal["pytorch", "mxnet"] | None = field(
+        default=None, metadata={"help": "Whose file of a published name to take; default: pytorch."}
+    )
+    d2l_label_order: list[str] | None = field(
+        default=None,
+        metadata={"help": "Labels of a fine-tuned d2l net's outputs; default: entailment contradiction neutral."},
+    )
 
 
 @dataclass
@@ -145,7 +152,7 @@ def _convert(arguments: ConvertArguments) -> None:
         f"Converted {report['source']} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
         f"  hidden size {report['hidden_size']} with {report['num_attention_heads']} heads for d2l's "
         f"{report['sizes']['num_hiddens']} with {report['sizes']['num_heads']}\n"
-        f"  largest difference from d2l's function {report['max_abs_difference']:.1e} "
+        f"  in {report['seconds']:.0f} s; largest difference from d2l's function {report['max_abs_difference']:.1e} "
         f"(d2l's own float32: {report['source_float32_difference']:.1e})\n"
         + "".join(
             f"  words of {arguments.text_sample} that it doesn't know in text style {style}: {rate:.2%}\n"

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +26,7 @@ from hf_nli.errors import InputError
 from hf_nli.files import staged, write_json
 from hf_nli.labels import LABELS
 from hf_nli.lift import lift
+from hf_nli.published import Framework
 from hf_nli.text_styles import TEXT_STYLES
 from hf_nli.tokenization import build_tokenizer, count_unknown, save_tokenizer
 
@@ -43,6 +52,8 @@ def convert(
     text_style: str = "ptb",
     text_sample: str | None = None,
     revision: str | None = None,
+    framework: Framework | None = None,
+    d2l_label_order: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Converts a d2l checkpoint to a stock model folder and proves that it computes the same function.
 
@@ -52,21 +63,26 @@ def convert(
         num_heads: d2l's number of attention heads, where the source's name doesn't tell.
         vocab: The vocabulary file, if it isn't beside the parameters.
         text_style: How the tokenizer treats text; see `tokenization.build_tokenizer`.
-        revision: The branch, tag or commit of a source on the Hub.
         text_sample: A data set or a text file of a sentence a line, to report each style's `unk_rate` on.
+        revision: The branch, tag or commit of a source on the Hub.
+        framework: Which of a published name's files to take; see `checkpoints.read_checkpoint`.
+        d2l_label_order: What the outputs of a fine-tuned d2l net mean, in their order; by default d2l's.
 
     Returns:
         The report, as written to conversion_report.json. Differences are the largest absolute difference of a row of
-        pooled outputs and logits from d2l's function in float64; the maximum and the median are over rows.
+        pooled outputs and logits from d2l's function in float64; the maximum and the median are over rows. `seconds`
+        is what reading, converting and proving took, `peak_memory` the largest that the process's resident memory has
+        been, in bytes (None on Windows).
 
     Raises:
         InputError: If the source can't be read, or if the converted model differs from d2l's function by more than
             1e-3 and ten times what d2l's function in float32 differs. Nothing is written then.
     """
-    checkpoint = read_checkpoint(source, num_heads, vocab, revision)
+    started = time.perf_counter()
+    checkpoint = read_checkpoint(source, num_heads, vocab, revision, framework)
     tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, text_style)
     unk_rates = _unk_rates(checkpoint, text_sample) if text_sample else {}
-    checkpoint, initialized = with_head(checkpoint)
+    checkpoint, initialized = with_head(checkpoint, d2l_label_order)
     config, state = lift(checkpoint)
     with staged(output_dir) as folder:
         with torch.device("meta"):  # every weight is replaced: no time or memory for random ones
@@ -88,9 +104,16 @@ def convert(
             "carried_over": sorted(checkpoint.tensors.keys() - set(initialized)),
             "not_carried_over": checkpoint.not_carried_over,
             "initialized": initialized,
+            "seconds": time.perf_counter() - started,
+            "peak_memory": _peak_memory(),
         }
         write_json(folder / "conversion_report.json", report)
     return report
+
+
+def _peak_memory() -> int | None:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else None
 
 
 def _unk_rates(checkpoint: Checkpoint, text_sample: str) -> dict[str, float]:
@@ -104,22 +127,31 @@ def _unk_rates(checkpoint: Checkpoint, text_sample: str) -> dict[str, float]:
     return rates
 
 
-def with_head(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
+def with_head(checkpoint: Checkpoint, d2l_label_order: Sequence[str] | None = None) -> tuple[Checkpoint, list[str]]:
     """Puts a checkpoint's classification head in our label order, or gives it a new one.
 
     Args:
         checkpoint: A d2l checkpoint, after pretraining or after fine-tuning.
+        d2l_label_order: What the rows of its head mean, in their order; by default d2l's.
 
     Returns:
         The checkpoint with `output.weight` and `output.bias`, rows in the order of `labels.LABELS`, and which of its
         keys are newly initialized.
+
+    Raises:
+        InputError: If the order is not one of our labels, or if it is given and there is no head to order.
     """
+    if d2l_label_order and sorted(d2l_label_order) != sorted(LABELS):
+        given, wanted = " ".join(d2l_label_order), " ".join(LABELS)
+        raise InputError(f"--d2l_label_order is {given}; it must be an order of {wanted}")
     tensors = dict(checkpoint.tensors)
     hiddens = checkpoint.sizes.num_hiddens
     if "output.weight" in tensors:
-        order = [D2L_LABELS.index(label) for label in LABELS]
+        order = [(d2l_label_order or D2L_LABELS).index(label) for label in LABELS]
         head = {name: tensors[name][order] for name in ("output.weight", "output.bias")}
         initialized = []
+    elif d2l_label_order:
+        raise InputError(f"{checkpoint.source}: not fine-tuned, no head to order; leave out --d2l_label_order")
     else:
         # As `torch.nn.Linear` initializes d2l's head, but the same at every conversion.
         generator = torch.Generator().manual_seed(SEED)
