@@ -13,10 +13,12 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-# d2l's own code is what the tests compare with; of what it would install, they need none.
+# d2l's own code is what the tests compare with, older versions included; of what it would install, they need none.
 .venv/installed-tests: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	$(BIN)/pip install --quiet --no-deps d2l==1.0.3
+	$(BIN)/pip install --quiet --no-deps --upgrade --target .venv/d2l/0.16.6 d2l==0.16.6
+	$(BIN)/pip install --quiet --no-deps --upgrade --target .venv/d2l/0.17.6 d2l==0.17.6
 	@touch $@
 
 quickstart: .venv/installed  ## set up, then convert, fine-tune, evaluate and predict on the built-in sample

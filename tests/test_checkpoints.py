@@ -5,13 +5,17 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import SPECIAL_TOKENS, d2l_model, write_checkpoint
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.checkpoints import read_checkpoint
+from hf_nli.conversion import convert
 from hf_nli.errors import InputError
 
 SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 2, "max_len": 12}
@@ -187,3 +191,40 @@ def test_pad_token_is_the_last_of_duplicates(state, tmp_path):
     folder = write_checkpoint(tmp_path / "duplicates", state, tokens)
     assert json.loads((folder / "vocab.json").read_text()).index("<pad>") == 2
     assert read_checkpoint(str(folder), num_heads=2).pad_token_id == 19
+
+
+@pytest.mark.parametrize("version", ["0.16.6", "0.17.6"])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_older_versions_of_d2l(version, by_name, tmp_path):
+    """Their `BERTModel`s have the names of 1.0's; their vocabularies have other orders."""
+    folder = Path(sys.prefix) / "d2l" / version
+    if not folder.is_dir():
+        pytest.skip(f"no d2l {version} in {folder}; make test installs it")
+    from d2l_chapter import import_d2l
+
+    old = import_d2l(folder)
+    words = ["the", "a", "man", "the", "a", "the", *(f"word{index}" for index in range(9))]
+    tokens = old.Vocab([words], reserved_tokens=["<pad>", "<mask>", "<cls>", "<sep>"]).idx_to_token
+    assert tokens[:7] == ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "the", "a"]  # by frequency
+    if by_name:
+        tokens = sorted(tokens)
+    sizes = SIZES | {"vocab_size": len(tokens)}
+    torch.manual_seed(0)
+    net = old.BERTModel(
+        *(len(tokens), 16, [16], 16, 24, 2, 2, 0.2, 12),
+        **dict.fromkeys(("key_size", "query_size", "value_size"), 16),
+        **dict.fromkeys(("hid_in_features", "mlm_in_features", "nsp_in_features"), 16),
+    ).eval()
+    source = str(write_checkpoint(tmp_path / "old", net.state_dict(), tokens))
+    assert vars(read_checkpoint(source, num_heads=2).sizes) == sizes
+    convert(source, tmp_path / "model", num_heads=2)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    vocab = {token: index for index, token in enumerate(tokens)}
+    ids = torch.tensor([[vocab[token] for token in ["<cls>", "the", "man", "<sep>", "a", "<unk>", "<sep>"]]])
+    segments = torch.tensor([[0, 0, 0, 0, 1, 1, 1]])
+    inputs = tokenizer("The man", "a horse", return_tensors="pt")
+    assert torch.equal(inputs["input_ids"], ids) and torch.equal(inputs["token_type_ids"], segments)
+    with torch.inference_mode():
+        expected = net.hidden(net.encoder(ids, segments, torch.tensor([7]))[:, 0])
+        torch.testing.assert_close(model.bert(**inputs).pooler_output[:, :16], expected, atol=1e-5, rtol=0)

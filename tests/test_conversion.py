@@ -80,14 +80,20 @@ def test_conversion_is_deterministic(source, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_classifier_keeps_its_head_by_label(net, d2l, tmp_path):
-    """A `BERTClassifier` of d2l's section "Fine-Tuning BERT", whose outputs are entailment, contradiction, neutral."""
-    state = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(("mlm.", "nsp."))}
-    state |= {"output.weight": torch.randn(3, 32), "output.bias": torch.randn(3)}
-    state = {f"module.{name}": tensor for name, tensor in state.items()}
-    folder = write_checkpoint(tmp_path / "d2l", net.state_dict())
-    torch.save(state, folder / "pretrained.params")
-    report = convert(str(folder), tmp_path / "model", num_heads=4)
+@pytest.mark.parametrize(
+    "flags, d2l_labels",
+    [
+        ([], ["entailment", "contradiction", "neutral"]),  # of d2l's section "Fine-Tuning BERT"
+        (["--d2l_label_order", "neutral", "entailment", "contradiction"], ["neutral", "entailment", "contradiction"]),
+    ],
+)
+def test_classifier_keeps_its_head_by_label(flags, d2l_labels, net, tmp_path):
+    """A `BERTClassifier` of d2l's section "Fine-Tuning BERT"."""
+    source, state = write_classifier(net, tmp_path)
+    assert (
+        main(["convert", "--source", source, "--num_heads", "4", "--output_dir", str(tmp_path / "model"), *flags]) == 0
+    )
+    report = json.loads((tmp_path / "model/conversion_report.json").read_text())
     assert report["initialized"] == [] and "output.weight" in report["carried_over"]
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
@@ -96,9 +102,36 @@ def test_classifier_keeps_its_head_by_label(net, d2l, tmp_path):
         logits = model(**inputs).logits[0]
         hidden = net.hidden(net.encoder(inputs.input_ids, inputs.token_type_ids, inputs.attention_mask.sum(1))[:, 0])
         expected = (hidden @ state["module.output.weight"].T + state["module.output.bias"])[0]
-    d2l_labels = ("entailment", "contradiction", "neutral")
     for label, value in zip(d2l_labels, expected.tolist(), strict=True):
         assert logits[model.config.label2id[label]].item() == pytest.approx(value, abs=1e-5)
+
+
+def write_classifier(net, tmp_path):
+    """The state dict that `train_ch13` leaves of a `BERTClassifier`: without pretraining heads, with a prefix."""
+    state = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(("mlm.", "nsp."))}
+    state |= {"output.weight": torch.randn(3, 32), "output.bias": torch.randn(3)}
+    state = {f"module.{name}": tensor for name, tensor in state.items()}
+    folder = write_checkpoint(tmp_path / "d2l", net.state_dict())
+    torch.save(state, folder / "pretrained.params")
+    return str(folder), state
+
+
+def test_label_orders_that_cannot_be(net, source, tmp_path):
+    fine_tuned, _ = write_classifier(net, tmp_path)
+    for checkpoint, order, message in (
+        (fine_tuned, ["entailment", "neutral"], "it must be an order of entailment neutral contradiction"),
+        (fine_tuned, ["entailment", "neutral", "neutral"], "it must be an order of"),
+        (source, ["neutral", "entailment", "contradiction"], "not fine-tuned, no head to order"),
+    ):
+        with pytest.raises(InputError, match=message):
+            convert(checkpoint, tmp_path / "model", num_heads=4, d2l_label_order=order)
+    assert not (tmp_path / "model").exists()
+
+
+def test_report_says_what_it_took(source, tmp_path):
+    report = convert(source, tmp_path, num_heads=4)
+    assert 0 < report["seconds"] < 600
+    assert 50e6 < report["peak_memory"] < 50e9  # bytes: PyTorch alone takes some 200 MB
 
 
 def test_reference_function_is_d2ls(source, net):

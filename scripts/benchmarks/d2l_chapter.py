@@ -8,9 +8,10 @@ under the MIT-0 license. Measurements and tests compare with them.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import multiprocessing
 import sys
+from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
@@ -21,12 +22,21 @@ _STUBS = ("torchvision", "torchvision.transforms", "PIL", "IPython", "IPython.di
 _STUBS += ("matplotlib.pyplot", "matplotlib_inline", "matplotlib_inline.backend_inline")
 
 
-def import_d2l() -> ModuleType:
-    """Imports `d2l.torch`, with stubs for those packages that are not imported already."""
+def import_d2l(version_folder: Path | None = None) -> ModuleType:
+    """Imports `d2l.torch`, with stubs for those packages that are not imported already.
+
+    Args:
+        version_folder: Where another version was installed to (`pip install --target`), which is imported beside it.
+    """
     added = [name for name in _STUBS if name not in sys.modules]
     sys.modules.update({name: mock.MagicMock() for name in added})
     try:
-        return importlib.import_module("d2l.torch")
+        if not version_folder:
+            return importlib.import_module("d2l.torch")
+        spec = importlib.util.spec_from_file_location(f"d2l_{version_folder.name}", version_folder / "d2l/torch.py")
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
     finally:
         for name in added:
             del sys.modules[name]
