@@ -124,6 +124,17 @@ class PushArguments:
 
 
 @dataclass
+class ExportArguments:
+    """Flags of `hf-nli export`."""
+
+    model_name_or_path: str = _model("export")
+    output_dir: str = field(metadata={"help": "Folder to write, with model.onnx and tokenizer.json."})
+    format: Literal["onnx"] = field(default="onnx", metadata={"help": "What to write."})
+    int8: bool = field(default=False, metadata={"help": "Whether to quantize matrices to 8 bits."})
+    revision: str | None = field(default=None, metadata=REVISION_HELP)
+
+
+@dataclass
 class InspectArguments:
     """Flags of `hf-nli inspect`, beside those of the data."""
 
@@ -242,6 +253,18 @@ def _predict(arguments: PredictArguments) -> None:
         print(json.dumps(prediction, ensure_ascii=False))
 
 
+def _export(arguments: ExportArguments) -> None:
+    from hf_nli.export import export
+
+    report = export(**vars(arguments))
+    print(
+        f"Exported {report['model']} to {arguments.output_dir}: model.onnx ({report['weights']}, "
+        f"{report['bytes'] / 2**20:.1f} MiB with its data), tokenizer.json, export_report.json\n"
+        f"  largest difference of onnxruntime's logits from PyTorch's: {report['max_abs_difference']:.1e}\n"
+        f"  any number of pairs, up to {report['max_length']} tokens; outputs: {', '.join(report['labels'])}"
+    )
+
+
 def _quickstart(arguments: QuickstartArguments) -> None:
     from hf_nli.quickstart import quickstart
 
@@ -254,6 +277,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
     "evaluate": (_evaluate, (EvaluateArguments, DataOptions), "score a model on a data set"),
     "inspect": (_inspect, (InspectArguments, DataOptions), "count what is in a data set, and how long its pairs are"),
     "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
+    "export": (_export, (ExportArguments,), "write a model folder as ONNX"),
     "push": (_push, (PushArguments,), "publish a model folder on the Hub"),
     "quickstart": (_quickstart, (QuickstartArguments,), "the whole path on a built-in sample, without network"),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import write_pairs
 
+from hf_nli.export import export
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
@@ -16,6 +18,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 def test_example(code, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(model, "models/bert-small-snli")
+    if "onnxruntime" in code:
+        export("models/bert-small-snli", "models/onnx")
     write_pairs(Path("pairs.jsonl"))
     rows = [json.loads(line) for line in Path("pairs.jsonl").read_text().splitlines()]
     ids = {"entailment": 0, "neutral": 1, "contradiction": 2}
@@ -25,4 +29,4 @@ def test_example(code, model, tmp_path, monkeypatch):
 
 
 def test_there_are_examples():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
