@@ -1,0 +1,177 @@
+"""Compares two ways to cut long pairs: token by token off the longer text, as d2l does, or in proportion to both.
+
+    python scripts/compare_truncation.py --model_name_or_path models/bert-small --dataset stanfordnlp/snli \
+        --output_dir build/truncation [--validation_dataset dev.jsonl] [--max_train_samples 20000]
+
+The exercise of d2l's section "Natural Language Inference: Fine-Tuning BERT". For each length it counts what is cut of
+the validation pairs, and scores on them (a) the model that was fine-tuned with the greatest length, (b) a model
+fine-tuned with this one. Ends with a table, truncation.json and truncation.png. A fine-tuning that is in the output
+folder isn't run again.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from datasets import Dataset
+from matplotlib.figure import Figure
+from transformers import PreTrainedTokenizerBase
+
+from hf_nli.batching import TokenTable
+from hf_nli.encoding import encode, kept_lengths
+from hf_nli.errors import InputError
+from hf_nli.evaluation import predict_logits, score
+from hf_nli.files import staged, write_json
+from hf_nli.models import load_model, load_tokenizer
+from hf_nli.options import DataOptions
+from hf_nli.recipe import Recipe
+from hf_nli.splits import read_splits
+from hf_nli.training import train
+
+STRATEGIES = ("longest_first", "proportional")
+
+
+def main() -> None:
+    """Runs the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_name_or_path", required=True, help="model to fine-tune")
+    parser.add_argument("--dataset", required=True, help="pairs to fine-tune on")
+    parser.add_argument("--validation_dataset", help="pairs to score on, if not the validation split of --dataset")
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--max_seq_lengths", type=int, nargs="+", default=[16, 24, 32, 48, 64, 128])
+    parser.add_argument("--max_train_samples", type=int)
+    parser.add_argument("--num_train_epochs", type=int, default=Recipe.num_train_epochs)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    setting = parser.parse_args()
+
+    pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
+    tokenizer = load_tokenizer(setting.model_name_or_path)
+    training, validation = (lengths(split, tokenizer) for split in (pairs.train, pairs.validation))
+    results = []
+    for max_seq_length in sorted(setting.max_seq_lengths):
+        budget = max_seq_length - tokenizer.num_special_tokens_to_add(pair=True)
+        uncut = all(premise + hypothesis <= budget for premise, hypothesis in training + validation)
+        for strategy in STRATEGIES:
+            cut = count_cut(validation, budget, strategy)
+            way = STRATEGIES[0] if uncut else strategy  # they make no difference
+            scores = [accuracies(setting, max_seq_length, way, seed) for seed in setting.seeds]
+            results.append({"max_seq_length": max_seq_length, "truncation": strategy, **cut, "accuracy": scores})
+    facts = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
+    facts |= {"hypothesis_tokens": sum(hypothesis for _, hypothesis in validation), "seeds": setting.seeds}
+    with staged(setting.output_dir) as folder:
+        write_json(folder / "truncation.json", facts | {"results": results})
+        draw(facts, results, folder / "truncation.png")
+    print(table(facts, results))
+    print(f"truncation.json, truncation.png and the models in {setting.output_dir}")
+
+
+def lengths(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, int]]:
+    """Counts the tokens of each premise and each hypothesis, special ones left out."""
+    special = tokenizer.num_special_tokens_to_add(pair=False)
+    counts = []
+    for batch in pairs.iter(10_000):
+        texts = (batch["premise"], batch["hypothesis"])
+        sides = (tokenizer(side, truncation=False, return_attention_mask=False)["input_ids"] for side in texts)
+        counts += [
+            (len(premise) - special, len(hypothesis) - special) for premise, hypothesis in zip(*sides, strict=True)
+        ]
+    return counts
+
+
+def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[str, int]:
+    """Counts the pairs and the tokens that are cut on each side."""
+    cut = [(p - kept[0], h - kept[1]) for p, h in pairs for kept in [kept_lengths(p, h, budget, strategy)]]
+    return {
+        "pairs_cut": sum(sum(sides) > 0 for sides in cut),
+        "premises_cut": sum(premise > 0 for premise, _ in cut),
+        "hypotheses_cut": sum(hypothesis > 0 for _, hypothesis in cut),
+        "premise_tokens_cut": sum(premise for premise, _ in cut),
+        "hypothesis_tokens_cut": sum(hypothesis for _, hypothesis in cut),
+    }
+
+
+def accuracies(setting: argparse.Namespace, max_seq_length: int, strategy: str, seed: int) -> dict[str, float]:
+    """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
+    longest = max(setting.max_seq_lengths)
+    fine_tuned(setting, longest, STRATEGIES[0], seed)
+    own = fine_tuned(setting, max_seq_length, strategy, seed)
+    whole = setting.output_dir / f"{STRATEGIES[0]}-{longest}-{seed}"
+    known = whole / f"accuracy-{strategy}-{max_seq_length}.json"
+    if not known.exists():
+        pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
+        accelerator, (model, tokenizer) = Accelerator(), load_model(str(whole))
+        table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
+        model = accelerator.prepare_model(model, evaluation_mode=True)
+        table = table.to(accelerator.device)
+        scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size))
+        write_json(known, scores["accuracy"])
+    return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}
+
+
+def fine_tuned(setting: argparse.Namespace, max_seq_length: int, strategy: str, seed: int) -> dict[str, Any]:
+    """Fine-tunes, if that isn't done yet; gives what all_results.json says."""
+    folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
+    if not (folder / "all_results.json").exists():
+        recipe = Recipe(
+            max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs
+        )
+        sources = (setting.model_name_or_path, setting.dataset, folder, recipe, setting.validation_dataset)
+        train(*sources, max_train_samples=setting.max_train_samples)
+    return json.loads((folder / "all_results.json").read_text())
+
+
+def means(result: dict[str, Any]) -> dict[str, float]:
+    """The accuracies, over the seeds."""
+    return {name: statistics.mean(each[name] for each in result["accuracy"]) for name in result["accuracy"][0]}
+
+
+def table(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
+    """Lays the results out."""
+    lines = ["| tokens | cut | pairs cut | of premises | of hypotheses | fine-tuned with all | fine-tuned alike |"]
+    lines.append("|---" * 7 + "|")
+    for each in results:
+        shares = [each["pairs_cut"] / facts["pairs"]]
+        shares += [each[f"{side}_tokens_cut"] / facts[f"{side}_tokens"] for side in ("premise", "hypothesis")]
+        cells = [str(each["max_seq_length"]), each["truncation"], *(f"{share:.1%}" for share in shares)]
+        lines.append(f"| {' | '.join([*cells, *(f'{value:.3f}' for value in means(each).values())])} |")
+    return "\n".join(lines)
+
+
+def draw(facts: dict[str, Any], results: list[dict[str, Any]], path: Path) -> None:
+    """Draws what is cut, and the accuracies with the range over the seeds, by length."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    cuts, scores = figure.subplots(1, 2)
+    for strategy, color in zip(STRATEGIES, ("C0", "C1"), strict=True):
+        own = [each for each in results if each["truncation"] == strategy]
+        steps = [each["max_seq_length"] for each in own]
+        for side, style in (("premise", "-"), ("hypothesis", "--")):
+            shares = [each[f"{side}_tokens_cut"] / facts[f"{side}_tokens"] for each in own]
+            cuts.plot(steps, shares, style, color=color, marker=".", label=f"{strategy}, {side}")
+        for name, style, label in (
+            ("fine_tuned_alike", "-", "with this length"),
+            ("fine_tuned_long", "--", "with all"),
+        ):
+            values = [[score[name] for score in each["accuracy"]] for each in own]
+            middle = list(map(statistics.mean, values))
+            scores.plot(steps, middle, style, color=color, marker=".", label=f"{strategy}, fine-tuned {label}")
+            scores.fill_between(steps, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15)
+    cuts.set(ylabel="share of the tokens that is cut")
+    scores.set(ylabel="validation accuracy")
+    for axes in (cuts, scores):
+        axes.set(xlabel="tokens a pair (max_seq_length)", xscale="log", xticks=steps, xticklabels=steps)
+        axes.minorticks_off()
+        axes.grid(alpha=0.5)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        print(f"{Path(__file__).name}: error: {error}", file=sys.stderr)
+        sys.exit(2)
