@@ -19,6 +19,7 @@ from hf_nli.recipe import RECIPES, Recipe
 # Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
+RECIPE_HELP = {"help": "Settings to start from: ours, the book's, or some for bert.base; other flags change them."}
 DATASET_HELP = (
     "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), a .jsonl/.json/.csv/.tsv/.txt/.parquet file "
     "or a pattern of such files, or a folder written by save_to_disk."
@@ -72,9 +73,7 @@ class TrainArguments:
     revision: str | None = field(default=None, metadata=REVISION_HELP)
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
-    recipe: Literal["tuned", "d2l"] = field(
-        default="tuned", metadata={"help": "Settings to start from: ours, or the book's; other flags change them."}
-    )
+    recipe: Literal["tuned", "d2l", "d2l-base"] = field(default="tuned", metadata=RECIPE_HELP)
 
 
 @dataclass(kw_only=True)
@@ -146,6 +145,19 @@ class InspectArguments:
         default=None, metadata={"help": "Folder for inspect_results.json and length_histogram.png."}
     )
     max_seq_length: int = field(default=Recipe.max_seq_length, metadata={"help": "Count the pairs longer than this."})
+
+
+@dataclass
+class ReproduceArguments:
+    """Flags of `hf-nli reproduce`, beside those of the recipe and the data."""
+
+    output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
+    checkpoint: Literal["bert.small", "bert.base"] = field(
+        default="bert.small", metadata={"help": "Which of d2l's checkpoints to fine-tune."}
+    )
+    source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
+    dataset: str = field(default="stanfordnlp/snli", metadata={"help": DATASET_HELP})
+    recipe: Literal["tuned", "d2l", "d2l-base"] = field(default="d2l", metadata=RECIPE_HELP)
 
 
 @dataclass
@@ -265,6 +277,15 @@ def _export(arguments: ExportArguments) -> None:
     )
 
 
+def _reproduce(
+    arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions
+) -> None:
+    from hf_nli.reproduction import reproduce
+
+    places = {name: value for name, value in vars(arguments).items() if name != "recipe"}
+    print(reproduce(**places, recipe=recipe, data_options=data_options, run_options=run_options))
+
+
 def _quickstart(arguments: QuickstartArguments) -> None:
     from hf_nli.quickstart import quickstart
 
@@ -279,6 +300,11 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[type, ...], str]] = {
     "predict": (_predict, (PredictArguments,), "predict the label of a pair, as a line of JSON"),
     "export": (_export, (ExportArguments,), "write a model folder as ONNX"),
     "push": (_push, (PushArguments,), "publish a model folder on the Hub"),
+    "reproduce": (
+        _reproduce,
+        (ReproduceArguments, Recipe, DataOptions, RunOptions),
+        "the book's chapter: download, convert, fine-tune on SNLI, test",
+    ),
     "quickstart": (_quickstart, (QuickstartArguments,), "the whole path on a built-in sample, without network"),
 }
 
@@ -340,7 +366,7 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     try:
         if Recipe in dataclasses:
             named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-            named.add_argument("--recipe", choices=RECIPES, default="tuned")
+            named.add_argument("--recipe", choices=RECIPES, default=parser.get_default("recipe"))
             parser.set_defaults(**RECIPES[named.parse_known_args(argv)[0].recipe])
         with nullcontext() if first else redirect_stdout(None):
             function(*parser.parse_args_into_dataclasses(argv))

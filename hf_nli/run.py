@@ -75,6 +75,10 @@ class Run:
         if accelerator.device.type == "cpu":
             # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
             model.set_attn_implementation("eager")
+        if recipe.gradient_checkpointing:
+            # Transformers is about to rename it.
+            enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
         if recipe.soften_attention:
             soften_attention(model, tables["train"].first(EXAMPLES))
         optimizer = make_optimizer(model, recipe)

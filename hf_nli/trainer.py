@@ -86,6 +86,10 @@ class NLITrainingArguments(TrainingArguments):
         if recipe.lr_scheduler_type == "constant":
             settings["lr_scheduler_type"] = "constant_with_warmup"
         settings |= {"warmup_steps": recipe.warmup_ratio, "max_steps": recipe.max_train_steps or -1}
+        if settings.pop("gradient_checkpointing"):
+            # Transformers is about to rename it.
+            names = ("activation_checkpointing", "gradient_checkpointing")
+            settings[next(name for name in names if name in cls.__dataclass_fields__)] = True
         arguments = cls(str(output_dir), **settings | others)
         precision = recipe.mixed_precision
         if precision == "auto":

@@ -159,9 +159,10 @@ def test_recipe_by_name_and_flags_that_change_it(monkeypatch, tmp_path, capsys):
     epoch = {"epoch": 1, "step": 9, "train_loss": 0.519, "train_accuracy": 0.791, "eval_loss": 1, "eval_accuracy": 0.7}
     (tmp_path / "train_log.jsonl").write_text(json.dumps(epoch | {"test_accuracy": 0.784}))
     flags = ["--model_name_or_path", "m", "--dataset", "d", "--output_dir", str(tmp_path)]
-    for more in ([], ["--recipe", "d2l"], ["--num_train_epochs", "2", "--recipe=d2l", "--dropout", "0.1"]):
+    changes = ["--num_train_epochs", "2", "--recipe=d2l", "--dropout", "0.1"]
+    for more in ([], ["--recipe", "d2l"], changes, ["--recipe", "d2l-base"]):
         assert main(["train", *flags, *more]) == 0
-    ours, book, changed = recipes
+    ours, book, changed, base = recipes
     assert ours == Recipe()
     assert (book.learning_rate, book.num_train_epochs, book.per_device_train_batch_size) == (1e-4, 5, 512)
     assert (book.max_seq_length, book.dropout, book.lr_scheduler_type, book.loss_reduction) == (
@@ -173,8 +174,11 @@ def test_recipe_by_name_and_flags_that_change_it(monkeypatch, tmp_path, capsys):
     assert (book.weight_decay, book.warmup_ratio, book.max_grad_norm, book.group_by_length) == (0, 0, 0, False)
     assert book.embedding_lr_multiplier == 1 and book.test_each_epoch
     assert changed == replace(book, num_train_epochs=2, dropout=0.1)
+    # Devlin et al. (2019), appendix A.3
+    assert base.per_device_train_batch_size == 32 and 2e-5 <= base.learning_rate <= 5e-5 and base.dropout == 0.1
+    assert base.test_each_epoch
     assert (
-        capsys.readouterr().out.count("loss 0.519, train acc 0.791, test acc 0.784\n8778.9 examples/sec on cpu") == 2
+        capsys.readouterr().out.count("loss 0.519, train acc 0.791, test acc 0.784\n8778.9 examples/sec on cpu") == 3
     )
     with pytest.raises(SystemExit) as error:
         main(["train", *flags, "--recipe", "mxnet"])

@@ -36,7 +36,13 @@ def losses(history):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"gradient_accumulation_steps": 2}, {"loss_reduction": "sum", "max_grad_norm": 0.0}]
+    "changes",
+    [
+        {},
+        {"gradient_accumulation_steps": 2},
+        {"loss_reduction": "sum", "max_grad_norm": 0.0},
+        {"gradient_checkpointing": True},
+    ],
 )
 def test_the_same_steps_as_the_accelerate_loop(changes, model, pairs, rows, tmp_path, monkeypatch):
     """143 pairs, so that a batch of each epoch is smaller."""

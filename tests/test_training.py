@@ -17,6 +17,7 @@ from helpers import write_tiny_model
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from hf_nli.data import load_nli
 from hf_nli.errors import InputError
@@ -74,6 +75,26 @@ def test_the_best_epoch_is_what_is_saved(run, pairs):
     scores = evaluate(str(output_dir), pairs, output_dir.parent / "scores")
     assert scores["accuracy"] == best["eval_accuracy"]
     assert scores["loss"] == pytest.approx(best["eval_loss"], abs=1e-5)
+
+
+def test_gradient_checkpointing_computes_again_what_it_computed(model, pairs, tmp_path, monkeypatch):
+    """Every layer goes forwards twice for each step, and the weights are the same."""
+    calls, forward = [], BertSelfAttention.forward
+
+    def count(layer, *inputs, **options):
+        calls.append(torch.is_grad_enabled())
+        return forward(layer, *inputs, **options)
+
+    monkeypatch.setattr(BertSelfAttention, "forward", count)
+    weights, counts = [], []
+    for checkpointing in (False, True):
+        calls.clear()
+        recipe = Recipe(**RECIPE | {"max_train_steps": 3, "dropout": 0.1, "gradient_checkpointing": checkpointing})
+        train(model, pairs, tmp_path / str(checkpointing), recipe, validation_dataset=pairs)
+        counts.append(sum(calls))
+        weights.append((tmp_path / str(checkpointing) / "model.safetensors").read_bytes())
+    assert counts == [3, 6]
+    assert weights[0] == weights[1]
 
 
 def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Measures training speed: d2l's own loop, Transformers' Trainer and ours, side by side on the same pairs.
 
     python scripts/benchmarks/training.py --dataset DATA [--size small|base] [--batch_size 256] [--rounds 5] \
-        [--contenders d2l trainer ours compiled]
+        [--contenders d2l trainer ours compiled checkpointed]
 
 - d2l: `BERTClassifier` and `train_batch_ch13`, padded to 128, float32, Adam, dropout 0.2.
 - Trainer: the converted model, `TrainingArguments`' defaults (padding to the longest of a batch, AdamW, dropout 0.1).
 - ours: the converted model with the default recipe.
 - compiled: ours behind `torch.compile(mode="reduce-overhead")`, which on GPUs replays CUDA graphs; as
   `accelerate launch --dynamo_backend inductor --dynamo_mode reduce-overhead` does it.
+- checkpointed: ours with `--gradient_checkpointing`.
 
 The net has bert.small's or bert.base's shape and random weights; the words of the data are its vocabulary, filled up
 to `--vocab_size`. Each contender is a process of its own that works while the others wait; rounds alternate, the first
@@ -16,6 +17,7 @@ one warms up, medians count. Denormal numbers, which CPUs are slow with, are flu
 
 import argparse
 import dataclasses
+import functools
 import json
 import multiprocessing
 import os
@@ -107,14 +109,14 @@ def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> N
     Trainer(model, arguments, count, pairs, processing_class=tokenizer, callbacks=[TakeTurns()]).train()
 
 
-def train_ours(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
+def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **changes: Any) -> None:
     """The loop of `hf_nli.training`."""
     from hf_nli.batching import TokenTable
     from hf_nli.options import RunOptions
     from hf_nli.run import Run
     from hf_nli.training import make_accelerator
 
-    recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5)
+    recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5, **changes)
     accelerator = make_accelerator(recipe, RunOptions(), workspace / "ours")
     model, tokenizer = load_model(str(workspace / "model"), dropout=recipe.dropout)
     pairs = encode(load_nli(setting.dataset)["train"].select(range(setting.rows)), tokenizer, MAX_LENGTH)
@@ -134,7 +136,13 @@ def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> 
     train_ours(setting, workspace, done)
 
 
-CONTENDERS = {"d2l": train_d2l, "trainer": train_trainer, "ours": train_ours, "compiled": train_compiled}
+CONTENDERS = {
+    "d2l": train_d2l,
+    "trainer": train_trainer,
+    "ours": train_ours,
+    "compiled": train_compiled,
+    "checkpointed": functools.partial(train_ours, gradient_checkpointing=True),
+}
 
 
 def contend(name: str, setting: argparse.Namespace, workspace: Path, pipe: Any) -> None:

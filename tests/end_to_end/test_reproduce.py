@@ -1,0 +1,66 @@
+"""`hf-nli reproduce` on local copies: the sample's checkpoint has as many heads as bert.small."""
+
+import json
+
+import pytest
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hf_nli.cli import main
+from hf_nli.sample import write_sample
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return write_sample(tmp_path_factory.mktemp("sample"))
+
+
+def flags(sample, output_dir, *others: str) -> list[str]:
+    sources = ["--source", str(sample.checkpoint), "--dataset", str(sample.corpus), "--output_dir", str(output_dir)]
+    return ["reproduce", *sources, "--max_seq_length", "32", *others]
+
+
+def test_the_books_recipe_on_local_copies(sample, tmp_path, capsys):
+    assert main(flags(sample, tmp_path / "out", "--recipe", "d2l", "--num_train_epochs", "1")) == 0
+    out = capsys.readouterr().out
+    results = json.loads((tmp_path / "out/model/all_results.json").read_text())
+    scores = json.loads((tmp_path / "out/scores/eval_results.json").read_text())
+    training = json.loads((tmp_path / "out/model/training.json").read_text())
+    assert scores["split"] == "test"
+    recipe = training["recipe"]
+    assert (recipe["learning_rate"], recipe["per_device_train_batch_size"], recipe["dropout"]) == (1e-4, 512, 0.2)
+    assert "the book  loss 0.519, train acc 0.791, test acc 0.784, 8,778.9 examples/sec on two GPUs" in out
+    ours = f"loss {results['train_loss']:.3f}, train acc {results['train_accuracy']:.3f}"
+    assert (
+        f"here      {ours}, test acc {scores['accuracy']:.3f}, {results['examples_per_second']:,.1f} examples" in out
+    )
+    pairs = f"{results['num_train_examples']:,} to train on, {scores['examples']:,} to test on"
+    assert f"pairs     {pairs} (the book: 549,367 to train on, 9,824 to test on)" in out
+    assert "Accuracy" in (tmp_path / "out/model/README.md").read_text()
+    AutoTokenizer.from_pretrained(tmp_path / "out/model")
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "out/model")
+
+
+def test_bert_base_is_taken_for_what_it_is(sample, tmp_path, capsys):
+    """64 units don't divide among its 12 heads."""
+    assert main(flags(sample, tmp_path / "out", "--checkpoint", "bert.base", "--recipe", "d2l-base")) == 2
+    assert "a width of 64 can't be divided among 12 heads" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_without_network_it_says_what_it_wanted(sample, tmp_path, capsys):
+    assert main(["reproduce", "--output_dir", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "could not download" in error and "--source FILE" in error and error.count("\n") == 1
+    sources = ["--source", str(sample.checkpoint), "--output_dir", str(tmp_path / "out")]
+    assert main(["reproduce", *sources]) == 2
+    assert "stanfordnlp/snli" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_interrupted_run_goes_on(sample, tmp_path, capsys):
+    steps = ["--recipe", "tuned", "--num_train_epochs", "1", "--checkpointing_steps", "10"]
+    assert main(flags(sample, tmp_path / "out", *steps, "--max_train_steps", "20")) == 0
+    assert (
+        main(flags(sample, tmp_path / "out", *steps, "--max_train_steps", "20", "--resume_from_checkpoint", "latest"))
+        == 0
+    )
+    assert "Going on from" in capsys.readouterr().err
