@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_nli.batching import TokenTable
+
 logger = logging.getLogger(__name__)
 
 # Standard deviations of a query's logits over the keys: above the first one attention counts as saturated, and is
@@ -20,6 +22,22 @@ EXAMPLES = 64
 # Saturated attention has denormal gradients, with which a CPU's matrix products take several times as long. Set here,
 # because torch's threads keep what was set when they started.
 torch.set_flush_denormal(True)
+
+
+def prepare_attention(model: PreTrainedModel, table: TokenTable, soften: bool, device: torch.device) -> None:
+    """Readies a model's attention for training.
+
+    Args:
+        model: The model, not yet on the device.
+        table: Real pairs, not yet on the device either.
+        soften: Whether to do what `soften_attention` does.
+        device: Where the model will be trained.
+    """
+    if device.type == "cpu":
+        # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
+        model.set_attn_implementation("eager")
+    if soften:
+        soften_attention(model, table.first(EXAMPLES))
 
 
 @torch.no_grad()

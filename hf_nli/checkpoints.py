@@ -18,7 +18,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
-from hf_nli.errors import InputError
+from hf_nli.errors import InputError, reason
 from hf_nli.mxnet_files import LIST_MAGIC, DamagedFile, read_arrays
 from hf_nli.places import hub_id
 from hf_nli.published import PUBLISHED, Framework, download
@@ -116,8 +116,7 @@ def _fetch(repo_id: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[PARAMETERS, VOCABULARY]))
     except (OSError, HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{repo_id}: no such file or folder here, nor on the Hub ({reason})") from error
+        raise InputError(f"{repo_id}: no such file or folder here, nor on the Hub ({reason(error)})") from error
 
 
 def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:

@@ -20,3 +20,8 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def reason(error: BaseException) -> str:
+    """What another library's error says, in a line: its first one, or its name if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_nli.errors import InputError
+from hf_nli.errors import InputError, reason
 from hf_nli.labels import ID2LABEL, LABEL2ID, label_order
 
 logger = logging.getLogger(__name__)
@@ -77,8 +77,7 @@ def load_tokenizer(model_name_or_path: str, **options: Any) -> PreTrainedTokeniz
 
 
 def _unloadable(model_name_or_path: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
-    return InputError(f"{model_name_or_path}: not a model folder or Hub id that can be loaded ({reason})")
+    return InputError(f"{model_name_or_path}: not a model folder or Hub id that can be loaded ({reason(error)})")
 
 
 def input_length(

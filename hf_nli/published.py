@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from hf_nli.errors import InputError
+from hf_nli.errors import InputError, reason
 
 Framework = Literal["pytorch", "mxnet"]
 DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
@@ -65,9 +65,8 @@ def download(published: Published, framework: Framework) -> Path:
     try:
         return Path(pooch.retrieve(url, f"sha1:{sha1}", name, folder, downloader=_Resuming(folder / f"{name}.part")))
     except Exception as error:  # several http libraries' errors, and a ValueError for a wrong hash
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"could not download {url} ({reason}); try again, or get the file another way and give --source FILE "
+            f"could not download {url} ({reason(error)}); try again, or get the file another way and give --source FILE "
             f"--num_heads {published.num_heads}"
         ) from error
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli import checkpointing
-from hf_nli.attention import EXAMPLES, soften_attention
+from hf_nli.attention import prepare_attention
 from hf_nli.batching import TokenTable, epoch_batches, share
 from hf_nli.errors import InputError, Interrupted
 from hf_nli.evaluation import predict_logits, score
@@ -72,15 +72,11 @@ class Run:
         self.order = label_order(model.config)
         self.tables = {split: table.to(accelerator.device) for split, table in tables.items()}
         self.table = self.tables["train"]
-        if accelerator.device.type == "cpu":
-            # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
-            model.set_attn_implementation("eager")
+        prepare_attention(model, tables["train"], recipe.soften_attention, accelerator.device)
         if recipe.gradient_checkpointing:
             # Transformers is about to rename it.
             enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
             enable({"use_reentrant": False})
-        if recipe.soften_attention:
-            soften_attention(model, tables["train"].first(EXAMPLES))
         optimizer = make_optimizer(model, recipe)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.total_steps, self.epochs = self._plan()

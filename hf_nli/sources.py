@@ -18,7 +18,7 @@ import pandas
 from datasets import DatasetDict, DownloadManager, config, load_dataset, load_from_disk
 from datasets.exceptions import DatasetNotFoundError
 
-from hf_nli.errors import InputError
+from hf_nli.errors import InputError, reason
 from hf_nli.files import staged
 
 # Tab-separated text is not quoted: the release's sentences hold lone quotation marks.
@@ -168,8 +168,7 @@ def _load_dataset(source: str, *args: Any, **options: Any) -> DatasetDict:
 
 
 def _reason(error: BaseException) -> str:
-    reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return f"{reason}; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else reason
+    return reason(error) + ("; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "")
 
 
 def _saved(source: str, folder: Path) -> DatasetDict:

@@ -22,7 +22,7 @@ from transformers import (
     set_seed,
 )
 
-from hf_nli.attention import EXAMPLES, soften_attention
+from hf_nli.attention import prepare_attention
 from hf_nli.batching import TokenTable, epoch_batches, share
 from hf_nli.encoding import encode
 from hf_nli.errors import InputError
@@ -135,10 +135,7 @@ def make_trainer(
 
     def make_model() -> PreTrainedModel:
         model, _ = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout)
-        if arguments.soften_attention:
-            soften_attention(model, table.first(EXAMPLES))
-        if arguments.device.type == "cpu":
-            model.set_attn_implementation("eager")  # as in the Accelerate loop
+        prepare_attention(model, table, arguments.soften_attention, arguments.device)
         return model
 
     return NLITrainer(
