@@ -66,8 +66,8 @@ def download(published: Published, framework: Framework) -> Path:
         return Path(pooch.retrieve(url, f"sha1:{sha1}", name, folder, downloader=_Resuming(folder / f"{name}.part")))
     except Exception as error:  # several http libraries' errors, and a ValueError for a wrong hash
         raise InputError(
-            f"could not download {url} ({reason(error)}); try again, or get the file another way and give --source FILE "
-            f"--num_heads {published.num_heads}"
+            f"could not download {url} ({reason(error)}); try again, or get the file another way and give "
+            f"--source FILE --num_heads {published.num_heads}"
         ) from error
 
 
