@@ -9,6 +9,8 @@ import pytest
 from helpers import write_pairs
 
 from hf_nli.export import export
+from hf_nli.inference import predict
+from hf_nli.models import load_model
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -25,7 +27,11 @@ def test_example(code, model, tmp_path, monkeypatch):
     ids = {"entailment": 0, "neutral": 1, "contradiction": 2}
     rows = [row | {"label": ids[row["label"]]} for row in rows if row["label"] != "-"]
     Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    exec(compile(code, "README.md", "exec"), {})
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    if "label" in names:
+        (prediction,) = predict(*load_model(model), [("A man sleeps.", "A man is awake.")])
+        assert names["label"] == prediction["label"]
 
 
 def test_there_are_examples():
