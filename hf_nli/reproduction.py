@@ -11,6 +11,8 @@ from accelerate.utils import parse_flag_from_env
 
 from hf_nli.card import CONVERSION
 from hf_nli.conversion import convert
+from hf_nli.data import NLIData
+from hf_nli.errors import InputError
 from hf_nli.evaluation import evaluate
 from hf_nli.options import DataOptions, RunOptions
 from hf_nli.published import PUBLISHED
@@ -63,11 +65,14 @@ def reproduce(
         A summary to print: the book's figures next to these, and what was made where.
 
     Raises:
-        InputError: If something can't be downloaded, read or written.
+        InputError: If something can't be downloaded, read or written, or if the data lack a split.
     """
     folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
     if state.is_main_process:
+        names = NLIData(dataset, data_options).names
+        if not {"train", "test"} <= set(names):  # said before the work, not after it
+            raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
         convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
     state.wait_for_everyone()
     options = {"data_options": data_options}

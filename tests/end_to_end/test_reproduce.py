@@ -47,13 +47,19 @@ def test_bert_base_is_taken_for_what_it_is(sample, tmp_path, capsys):
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_data_without_test_pairs_are_refused_before_the_work(sample, pairs, tmp_path, capsys):
+    sources = ["--source", str(sample.checkpoint), "--dataset", pairs, "--output_dir", str(tmp_path / "out")]
+    assert main(["reproduce", *sources]) == 2
+    assert "the chapter needs splits train and test; it has" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_network_it_says_what_it_wanted(sample, tmp_path, capsys):
     assert main(["reproduce", "--output_dir", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert "could not download" in error and "--source FILE" in error and error.count("\n") == 1
-    sources = ["--source", str(sample.checkpoint), "--output_dir", str(tmp_path / "out")]
-    assert main(["reproduce", *sources]) == 2
     assert "stanfordnlp/snli" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["reproduce", "--dataset", str(sample.corpus), "--output_dir", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "could not download" in error and "--source FILE" in error
 
 
 def test_an_interrupted_run_goes_on(sample, tmp_path, capsys):
