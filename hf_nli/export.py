@@ -93,8 +93,10 @@ def _batches(tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[BatchE
 
 
 def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8: bool, folder: Path) -> None:
-    # They need the packages that are optional here.
-    from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+    try:
+        from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+    except ImportError as error:
+        raise InputError("export needs Transformers 5.23 or newer; pip install 'hf-nli[export]'") from error
 
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=max_length)}
     # Not the embeddings: the large constants that a lifted table carries leave its rows no bits.

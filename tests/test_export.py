@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import ModuleType
 
 import onnxruntime
 import pytest
@@ -108,6 +109,13 @@ def test_missing_package_is_named(model, tmp_path, monkeypatch, capsys):
     assert main(["export", "--model_name_or_path", model, "--output_dir", str(tmp_path / "onnx")]) == 2
     assert "export needs onnxscript; pip install 'hf-nli[export]'" in capsys.readouterr().err
     assert not (tmp_path / "onnx").exists()
+
+
+def test_older_transformers_is_named(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers.exporters", ModuleType("transformers.exporters"))
+    with pytest.raises(InputError, match="Transformers 5.23 or newer"):
+        export(model, tmp_path / "onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("difference", [1e-3, float("nan")])
