@@ -131,7 +131,10 @@ def means(result: dict[str, Any]) -> dict[str, float]:
 
 def table(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
     """Lays the results out."""
-    lines = ["| tokens | cut | pairs cut | of premises | of hypotheses | fine-tuned with all | fine-tuned alike |"]
+    longest = results[-1]["max_seq_length"]
+    lines = [
+        f"| tokens | what is cut | pairs | of premises | of hypotheses | fine-tuned at {longest} | fine-tuned at this length |"
+    ]
     lines.append("|---" * 7 + "|")
     for each in results:
         shares = [each["pairs_cut"] / facts["pairs"]]
@@ -157,7 +160,7 @@ def draw(facts: dict[str, Any], results: list[dict[str, Any]], path: Path) -> No
         ):
             values = [[score[name] for score in each["accuracy"]] for each in own]
             middle = list(map(statistics.mean, values))
-            scores.plot(steps, middle, style, color=color, marker=".", label=f"{strategy}, fine-tuned {label}")
+            scores.plot(steps, middle, style, color=color, marker=".", label=f"{strategy}, fine-tuned at {label}")
             scores.fill_between(steps, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15)
     cuts.set(ylabel="share of the tokens that is cut")
     scores.set(ylabel="validation accuracy")
