@@ -132,10 +132,8 @@ def means(result: dict[str, Any]) -> dict[str, float]:
 def table(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
     """Lays the results out."""
     longest = results[-1]["max_seq_length"]
-    lines = [
-        f"| tokens | what is cut | pairs | of premises | of hypotheses | fine-tuned at {longest} | fine-tuned at this length |"
-    ]
-    lines.append("|---" * 7 + "|")
+    head = f"tokens | what is cut | pairs | of premises | of hypotheses | fine-tuned at {longest} | at this length"
+    lines = [f"| {head} |", "|---" * 7 + "|"]
     for each in results:
         shares = [each["pairs_cut"] / facts["pairs"]]
         shares += [each[f"{side}_tokens_cut"] / facts[f"{side}_tokens"] for side in ("premise", "hypothesis")]
