@@ -1,6 +1,9 @@
 """`hf-nli reproduce` on local copies: the sample's checkpoint has as many heads as bert.small."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -38,6 +41,16 @@ def test_the_books_recipe_on_local_copies(sample, tmp_path, capsys):
     assert "Accuracy" in (tmp_path / "out/model/README.md").read_text()
     AutoTokenizer.from_pretrained(tmp_path / "out/model")
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "out/model")
+
+
+def test_two_processes_convert_once_and_speak_once(sample, tmp_path):
+    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "hf_nli"]
+    settings = ["--recipe", "tuned", "--max_train_steps", "4"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [*program, *flags(sample, tmp_path / "out", *settings)]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert out.count("the book  loss") == 1 and "examples/sec on cpu x 2" in out
+    assert json.loads((tmp_path / "out/model/all_results.json").read_text())["num_processes"] == 2
 
 
 def test_bert_base_is_taken_for_what_it_is(sample, tmp_path, capsys):
