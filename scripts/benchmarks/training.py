@@ -234,7 +234,8 @@ def main() -> None:
     print("| | examples/s | tokens/s | padding | GFLOP/s on tokens | memory GiB |\n|---|---|---|---|---|---|")
     for name, result in results.items():
         result["flops_per_second"] = result["tokens_per_second"] * flops
-        figures = [f"{result[unit]:,.0f}" for unit in ("examples_per_second", "tokens_per_second")]
+        rates = [result[unit] for unit in ("examples_per_second", "tokens_per_second")]
+        figures = [f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}" for rate in rates]
         figures += [f"{result['padding_fraction']:.0%}", f"{result['flops_per_second'] / 1e9:,.0f}"]
         print(f"| {' | '.join([name, *figures])} | {result['memory_gib']:.2f} |")
     last = list(results)[-1]
