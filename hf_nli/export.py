@@ -43,12 +43,14 @@ def export(
         revision: The branch, tag or commit of a model on the Hub.
 
     Returns:
-        The report, as written to export_report.json: `bytes` of the program and its data, and `max_abs_difference`
-        between onnxruntime's logits and PyTorch's in float32, over batches of several sizes and lengths.
+        The report, as written to export_report.json: `bytes` of the program and its data, and over batches of several
+        sizes and lengths `max_abs_difference` between onnxruntime's logits and PyTorch's in float32, and
+        `pytorch_float32_difference` between those and PyTorch's in float64.
 
     Raises:
-        InputError: If a package is missing, if the model can't be loaded, or if its logits differ by more than 1e-4;
-            in 8 bits they do differ, and that is only reported. Nothing is written then.
+        InputError: If a package is missing, if the model can't be loaded, or if its logits differ by more than 1e-4
+            and ten times what PyTorch's own differ; in 8 bits they do, and that is only reported. Nothing is written
+            then.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
@@ -59,11 +61,12 @@ def export(
     with staged(output_dir) as folder:
         _write(model, batches[-1], max_length, int8, folder)
         save_tokenizer(tokenizer, folder)
-        difference = _difference(model, folder / PROGRAM, batches)
-        if not int8 and not difference <= TOLERANCE:  # a NaN fails too
+        difference, own = _differences(model, folder / PROGRAM, batches)
+        tolerance = max(TOLERANCE, 10 * own)
+        if not int8 and not difference <= tolerance:  # a NaN fails too
             raise InputError(
                 f"{model_name_or_path}: onnxruntime's logits differ from PyTorch's by {difference:.1e}, more than "
-                f"{TOLERANCE:.0e}; nothing was written. Please report the model"
+                f"{tolerance:.1e}; nothing was written. Please report the model"
             )
         report = {
             "model": str(model_name_or_path),
@@ -71,6 +74,7 @@ def export(
             "weights": "int8" if int8 else "float32",
             "bytes": sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
             "max_abs_difference": difference,
+            "pytorch_float32_difference": own,
             "max_length": max_length,
             "labels": [LABELS[label_order(model.config).index(output)] for output in range(len(LABELS))],
         }
@@ -110,13 +114,16 @@ def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8
 
 
 @torch.inference_mode()
-def _difference(model: PreTrainedModel, program: Path, batches: list[BatchEncoding]) -> float:
-    """The largest difference between onnxruntime's logits and PyTorch's."""
+def _differences(model: PreTrainedModel, program: Path, batches: list[BatchEncoding]) -> tuple[float, float]:
+    """The largest differences of PyTorch's logits from onnxruntime's, and from PyTorch's own in float64."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
-    largest = torch.tensor(0.0)
-    for batch in batches:
-        (logits,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in batch.items()})
-        largest = torch.maximum(largest, (torch.from_numpy(logits) - model(**batch).logits).abs().max())
-    return largest.item()
+    ours = [model(**batch).logits for batch in batches]
+    theirs = [session.run(["logits"], {name: each.numpy() for name, each in batch.items()})[0] for batch in batches]
+    model.double()
+    exact = [model(**batch).logits for batch in batches]
+    return tuple(
+        torch.cat([(torch.as_tensor(b) - a).abs().flatten() for a, b in zip(ours, others, strict=True)]).max().item()
+        for others in (theirs, exact)
+    )
