@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hf_nli.options import TRUNCATION_HELP, Truncation
-from hf_nli.recipe import Recipe
+from hf_nli.recipe import Recipe, RecipeName
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
 RECIPE_HELP = {"help": "Settings to start from: ours, the book's, or some for bert.base; other flags change them."}
@@ -63,7 +63,7 @@ class TrainArguments:
     revision: str | None = field(default=None, metadata=REVISION_HELP)
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
-    recipe: Literal["tuned", "d2l", "d2l-base"] = field(default="tuned", metadata=RECIPE_HELP)
+    recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
 
 
 @dataclass(kw_only=True)
@@ -147,7 +147,7 @@ class ReproduceArguments:
     )
     source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
     dataset: str = field(default="stanfordnlp/snli", metadata={"help": DATASET_HELP})
-    recipe: Literal["tuned", "d2l", "d2l-base"] = field(default="d2l", metadata=RECIPE_HELP)
+    recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
 
 
 @dataclass

@@ -43,6 +43,12 @@ class Probe:
     token_type_ids: Tensor
     valid_lens: Tensor
 
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """The batch in a stock model's words, with an int64 `attention_mask` (rows, length) of the valid lengths."""
+        mask = (torch.arange(self.input_ids.shape[1]) < self.valid_lens[:, None]).long()
+        return {"input_ids": self.input_ids, "token_type_ids": self.token_type_ids, "attention_mask": mask}
+
 
 def convert(
     source: str,
@@ -238,9 +244,7 @@ def _prove(checkpoint: Checkpoint, folder: Path) -> dict[str, float]:
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     ours, source_float32 = [], []
     for probe in probes(checkpoint):
-        attention_mask = (torch.arange(probe.input_ids.shape[1]) < probe.valid_lens[:, None]).long()
-        encoded = model.bert(probe.input_ids, attention_mask=attention_mask, token_type_ids=probe.token_type_ids)
-        pooled = encoded.pooler_output
+        pooled = model.bert(**probe.inputs).pooler_output
         outputs = torch.cat([pooled[:, : checkpoint.sizes.num_hiddens], model.classifier(pooled)], dim=1)
         expected = torch.cat(d2l_outputs(checkpoint, probe), dim=1)
         source = torch.cat(d2l_outputs(checkpoint, probe, torch.float32), dim=1)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from hf_nli.errors import InputError
 from hf_nli.options import TRUNCATION_HELP, Truncation
 
+RecipeName = Literal["tuned", "d2l", "d2l-base"]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -50,7 +52,7 @@ class Recipe:
     )
     gradient_checkpointing: bool = field(
         default=False,
-        metadata={"help": "Whether to compute each layer again when going backwards: less memory, a third more time."},
+        metadata={"help": "Whether to compute each layer again when going backwards: less memory, more time."},
     )
     dropout: float = field(default=0.0, metadata={"help": "Dropout of hidden states and attention."})
     weight_decay: float = field(default=0.01, metadata={"help": "AdamW's decay of the encoder's matrices."})
@@ -94,7 +96,7 @@ class Recipe:
 # d2l-base: for the section's exercise, bert.base and a test accuracy above 0.86. A net of 12 layers takes the settings
 #     that Devlin et al. (2019, appendix A.3) found to fit BERT on all tasks: batches of 32, a learning rate from their
 #     2e-5 to 5e-5, dropout of 0.1. More epochs than their 3, as the exercise says; the best one is kept.
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[RecipeName, dict[str, Any]] = {
     "tuned": {},
     "d2l": {
         "learning_rate": 1e-4,

@@ -25,6 +25,13 @@ from hf_nli.tokenization import SPECIAL_TOKENS
 BERT_BASE = Sizes(num_hiddens=768, ffn_num_hiddens=3072, num_heads=12, num_blks=12, max_len=512, vocab_size=60005)
 
 
+def read_reference(file: Path, outputs: str) -> tuple[Probe, torch.Tensor]:
+    """Reads a reference.npz: the pairs, and d2l's own outputs of that name."""
+    with np.load(file) as arrays:
+        pairs = (torch.tensor(arrays[name]).long() for name in ("token_ids", "segments", "valid_lens"))
+        return Probe(*pairs), torch.tensor(arrays[outputs])
+
+
 def print_differences(name: str, outputs: torch.Tensor, reference: torch.Tensor) -> None:
     """Prints a line of the table: row by row largest differences, over all rows."""
     rows = (outputs.double() - reference).abs().amax(1)
@@ -34,21 +41,16 @@ def print_differences(name: str, outputs: torch.Tensor, reference: torch.Tensor)
 @torch.inference_mode()
 def exactness(folder: Path, workspace: Path) -> None:
     """Compares the converted model and d2l's function in float32 with the reference."""
-    with np.load(folder / "reference.npz") as arrays:
-        ids, segments, valid_lens = (
-            torch.tensor(arrays[name]).long() for name in ("token_ids", "segments", "valid_lens")
-        )
-        reference = torch.tensor(arrays["pooled"])
+    probe, reference = read_reference(folder / "reference.npz", "pooled")
     convert(str(folder), workspace / "model", num_heads=4)
     model = AutoModelForSequenceClassification.from_pretrained(workspace / "model").eval()
-    mask = (torch.arange(ids.shape[1]) < valid_lens[:, None]).long()
     checkpoint, _ = with_head(read_checkpoint(str(folder), num_heads=4))
-    d2l, _ = d2l_outputs(checkpoint, Probe(ids, segments, valid_lens), torch.float32)
+    d2l, _ = d2l_outputs(checkpoint, probe, torch.float32)
     width = checkpoint.sizes.num_hiddens
-    print(f"Pooled outputs of {len(ids)} pairs against d2l's float64:\n")
+    print(f"Pooled outputs of {len(reference)} pairs against d2l's float64:\n")
     print("| | median row | 99 % of rows | worst row |\n|---|---|---|---|")
     print_differences("d2l's function in float32", d2l, reference)
-    pooled = model.bert(ids, attention_mask=mask, token_type_ids=segments).pooler_output
+    pooled = model.bert(**probe.inputs).pooler_output
     print_differences("converted", pooled[:, :width], reference)
 
 

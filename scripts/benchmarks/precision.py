@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy
 import onnxruntime
 import torch
+from conversion import read_reference
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
@@ -54,20 +54,16 @@ def main() -> None:
     """Runs the measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--reference", required=True)
+    parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--num_heads", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=9)
     setting = parser.parse_args()
-    with numpy.load(setting.reference) as arrays:
-        ids, segments, lengths = (
-            torch.tensor(arrays[name]).long() for name in ("token_ids", "segments", "valid_lens")
-        )
-        expected = torch.tensor(arrays["logits"])[:, [D2L_LABELS.index(label) for label in LABELS]]
-    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-    inputs, batches = {"input_ids": ids, "token_type_ids": segments, "attention_mask": mask}, []
-    for start in range(0, len(ids), BATCH_SIZE):
+    probe, expected = read_reference(setting.reference, "logits")
+    expected, batches = expected[:, [D2L_LABELS.index(label) for label in LABELS]], []
+    for start in range(0, len(expected), BATCH_SIZE):
         rows = slice(start, start + BATCH_SIZE)
-        batches.append({name: each[rows, : int(lengths[rows].max())] for name, each in inputs.items()})
+        longest = int(probe.valid_lens[rows].max())
+        batches.append({name: each[rows, :longest] for name, each in probe.inputs.items()})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         convert(setting.checkpoint, folder / "model", num_heads=setting.num_heads)
