@@ -21,16 +21,16 @@ from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import PreTrainedTokenizerBase
 
-from hf_nli.batching import TokenTable
-from hf_nli.encoding import encode, kept_lengths
-from hf_nli.errors import InputError
-from hf_nli.evaluation import predict_logits, score
-from hf_nli.files import staged, write_json
-from hf_nli.models import load_model, load_tokenizer
-from hf_nli.options import DataOptions
-from hf_nli.recipe import Recipe
-from hf_nli.splits import read_splits
-from hf_nli.training import train
+from hf_nli.core.errors import InputError
+from hf_nli.core.files import staged, write_json
+from hf_nli.data.splits import read_splits
+from hf_nli.data.table import TokenTable
+from hf_nli.model.load import load_model, load_tokenizer
+from hf_nli.model.score import predict_logits, score
+from hf_nli.settings.options import DataOptions
+from hf_nli.settings.recipe import Recipe
+from hf_nli.text.encoding import encode, kept_lengths
+from hf_nli.training.train import train
 
 STRATEGIES = ("longest_first", "proportional")
 

@@ -10,10 +10,10 @@ from typing import get_type_hints
 
 from transformers import HfArgumentParser
 
-from hf_nli.errors import InputError
-from hf_nli.options import DataOptions
-from hf_nli.splits import read_splits
-from hf_nli.trainer import NLITrainingArguments, make_trainer
+from hf_nli.core.errors import InputError
+from hf_nli.data.splits import read_splits
+from hf_nli.settings.options import DataOptions
+from hf_nli.training.trainer import NLITrainingArguments, make_trainer
 
 
 @dataclass

@@ -9,8 +9,8 @@ from types import ModuleType
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from hf_nli.labels import ID2LABEL, LABEL2ID
-from hf_nli.tokenization import build_tokenizer
+from hf_nli.core.labels import ID2LABEL, LABEL2ID
+from hf_nli.text.tokenizer import build_tokenizer
 
 SPECIAL_TOKENS = ["<cls>", "<mask>", "<pad>", "<sep>", "<unk>"]
 WORDS = ["a", "the", "man", "woman", "dog", "cat", "runs", "sleeps", "eats", "not", "is", "outside", ".", ","]

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from hf_nli.checkpoints import PARAMETERS, VOCABULARY, Sizes, read_checkpoint
-from hf_nli.conversion import Probe, convert, d2l_outputs, with_head
-from hf_nli.files import write_json
-from hf_nli.sample import initial_state
-from hf_nli.tokenization import SPECIAL_TOKENS
+from hf_nli.core.files import write_json
+from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes, read_checkpoint
+from hf_nli.d2l.convert import convert, with_head
+from hf_nli.d2l.reference import Probe, d2l_outputs
+from hf_nli.sample.checkpoint import initial_state
+from hf_nli.text.tokenizer import SPECIAL_TOKENS
 
 BERT_BASE = Sizes(num_hiddens=768, ffn_num_hiddens=3072, num_heads=12, num_blks=12, max_len=512, vocab_size=60005)
 

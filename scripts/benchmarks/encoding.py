@@ -18,9 +18,9 @@ from d2l_chapter import SNLIBERTDataset, vocabulary
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import PreTrainedTokenizerFast
 
-from hf_nli.data import load_nli
-from hf_nli.encoding import encode
-from hf_nli.tokenization import SPECIAL_TOKENS, build_tokenizer
+from hf_nli.data.load import load_nli
+from hf_nli.text.encoding import encode
+from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
 MAX_LENGTH = 128
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
-from hf_nli.recipe import Recipe
-from hf_nli.training import train
+from hf_nli.settings.recipe import Recipe
+from hf_nli.training.train import train
 
 
 def anonymous_memory() -> float:

@@ -21,9 +21,9 @@ from conversion import read_reference
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
-from hf_nli.conversion import D2L_LABELS, convert
-from hf_nli.export import PROGRAM, export
-from hf_nli.labels import LABELS
+from hf_nli.core.labels import LABELS
+from hf_nli.d2l.convert import D2L_LABELS, convert
+from hf_nli.inference.export import PROGRAM, export
 
 BATCH_SIZE = 64
 Batch = dict[str, Tensor]

@@ -21,10 +21,10 @@ from typing import Any
 from datasets import load_dataset
 from matplotlib.figure import Figure
 
-from hf_nli.conversion import convert
-from hf_nli.files import staged, write_json
-from hf_nli.recipe import RECIPES
-from hf_nli.reporting import epochs
+from hf_nli.core.files import staged, write_json
+from hf_nli.d2l.convert import convert
+from hf_nli.model.folder import read_epochs
+from hf_nli.settings.recipe import RECIPES
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def run(setting: argparse.Namespace, recipe: str, rows: int, seed: int) -> dict[
         command = [sys.executable, "-m", "hf_nli", "train"]
         command += [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
         subprocess.run(command, check=True)
-    return json.loads((output / "all_results.json").read_text()) | {"log": epochs(output)}
+    return json.loads((output / "all_results.json").read_text()) | {"log": read_epochs(output)}
 
 
 def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:

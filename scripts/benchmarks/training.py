@@ -33,15 +33,15 @@ from typing import Any
 import numpy
 import torch
 
-from hf_nli.checkpoints import PARAMETERS, VOCABULARY, Sizes
-from hf_nli.conversion import convert
-from hf_nli.data import load_nli
-from hf_nli.encoding import encode
-from hf_nli.files import write_json
-from hf_nli.models import load_model
-from hf_nli.recipe import Recipe
-from hf_nli.sample import initial_state
-from hf_nli.tokenization import SPECIAL_TOKENS, build_tokenizer
+from hf_nli.core.files import write_json
+from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes
+from hf_nli.d2l.convert import convert
+from hf_nli.data.load import load_nli
+from hf_nli.model.load import load_model
+from hf_nli.sample.checkpoint import initial_state
+from hf_nli.settings.recipe import Recipe
+from hf_nli.text.encoding import encode
+from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
 MAX_LENGTH = 128
 SIZES = {
@@ -110,11 +110,11 @@ def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> N
 
 
 def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **changes: Any) -> None:
-    """The loop of `hf_nli.training`."""
-    from hf_nli.batching import TokenTable
-    from hf_nli.options import RunOptions
-    from hf_nli.run import Run
-    from hf_nli.training import make_accelerator
+    """The loop of `hf_nli.training.train`."""
+    from hf_nli.data.table import TokenTable
+    from hf_nli.settings.options import RunOptions
+    from hf_nli.training.accelerator import make_accelerator
+    from hf_nli.training.loop import Run
 
     recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5, **changes)
     accelerator = make_accelerator(recipe, RunOptions(), workspace / "ours")
@@ -131,7 +131,7 @@ def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **chang
 
 
 def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> None:
-    """The loop of `hf_nli.training`, with a compiled model."""
+    """The loop of `hf_nli.training.train`, with a compiled model."""
     os.environ |= {"ACCELERATE_DYNAMO_BACKEND": "inductor", "ACCELERATE_DYNAMO_MODE": "reduce-overhead"}
     train_ours(setting, workspace, done)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_nli.cli import main
+from hf_nli.cli.run import main
 
 # Their modules are loaded once, in a process that the others are forked from.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["hf_nli.training", "tensorboard"])
+PROCESSES.set_forkserver_preload(["hf_nli.training.train", "tensorboard"])
 
 
 def command(rank, processes, port, output, flags):

@@ -8,8 +8,8 @@ import sys
 import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from hf_nli.cli import main
-from hf_nli.sample import write_sample
+from hf_nli.cli.run import main
+from hf_nli.sample.sample import write_sample
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What every room needs: errors, labels, files that appear whole, Hub ids."""

@@ -1,0 +1,1 @@
+"""d2l's checkpoints, and their conversion to stock models."""

@@ -1,0 +1,234 @@
+"""What a d2l checkpoint is on disk, and how to read one: named float32 tensors and the token list."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pooch
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from torch import Tensor
+
+from hf_nli.core.errors import InputError, reason
+from hf_nli.core.hub_ids import hub_id
+from hf_nli.d2l.download import PUBLISHED, Framework, download
+from hf_nli.d2l.formats import load_tensors
+
+PARAMETERS, VOCABULARY = "pretrained.params", "vocab.json"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """d2l's names for the shape of its `BERTModel`."""
+
+    num_hiddens: int
+    ffn_num_hiddens: int
+    num_heads: int
+    num_blks: int
+    max_len: int
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A d2l BERT: float32 tensors by d2l's names (those that carry over), tokens by id, and where they came from."""
+
+    tensors: Mapping[str, Tensor]
+    tokens: list[str]
+    sizes: Sizes
+    not_carried_over: list[str]
+    source: str
+    sha1: str
+    framework: Framework
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id of `<pad>`; of duplicates the last one, as in d2l's `Vocab`."""
+        return {token: index for index, token in enumerate(self.tokens)}["<pad>"]
+
+
+def read_checkpoint(
+    source: str,
+    num_heads: int | None = None,
+    vocab: str | Path | None = None,
+    revision: str | None = None,
+    framework: Framework | None = None,
+) -> Checkpoint:
+    """Reads a d2l checkpoint, accounting for every one of its keys.
+
+    Args:
+        source: `bert.small` or `bert.base` (downloaded and cached), a folder, a zip file or a repository on the Hub
+            with pretrained.params and vocab.json, or a .params file, written by PyTorch or by MXNet. The state dict
+            of a `BERTClassifier` is read with its head.
+        num_heads: Attention heads, which the tensors don't tell. Known for the published names.
+        vocab: The vocabulary file, if it isn't the vocab.json beside the parameters.
+        revision: The branch, tag or commit of a repository on the Hub.
+        framework: Which of a published name's files to take, by default PyTorch's; files tell their own.
+
+    Returns:
+        The checkpoint. Tensors of its pretraining heads (`mlm.*`, `nsp.*`) are named but not kept.
+
+    Raises:
+        InputError: If a file is missing, damaged or not a d2l checkpoint, if a key is unknown, missing or of the wrong
+            shape, or if the number of heads is not known.
+    """
+    published = PUBLISHED.get(source)
+    if published:
+        if num_heads not in (None, published.num_heads):
+            raise InputError(f"{source} has {published.num_heads} heads, not {num_heads}: leave out --num_heads")
+        num_heads = published.num_heads
+    if num_heads is None:
+        raise InputError(f"{source}: the number of attention heads can't be read off the weights; give --num_heads N")
+    if published:
+        path = download(published, framework or "pytorch")
+    else:
+        path = _fetch(source, revision) if hub_id(source) else Path(source)
+    parameters, vocabulary = _locate(path, Path(vocab) if vocab else None)
+    tensors, found = load_tensors(parameters, source)
+    if framework not in (None, found):
+        raise InputError(f"{source}: {parameters.name} was written by {found}; leave out --framework {framework}")
+    tokens = _load_tokens(vocabulary)
+    sizes = _sizes(tensors, num_heads, source)
+    carried_over = _check_keys(tensors, sizes, source)
+    if len(tokens) != sizes.vocab_size:
+        raise InputError(f"{source}: {len(tokens)} tokens in the vocabulary, {sizes.vocab_size} rows of embeddings")
+    return Checkpoint(
+        tensors={name: tensors[name] for name in carried_over},
+        tokens=tokens,
+        sizes=sizes,
+        not_carried_over=sorted(set(tensors) - set(carried_over)),
+        source=source,
+        sha1=pooch.file_hash(str(path if path.is_file() else parameters), alg="sha1"),
+        framework=found,
+    )
+
+
+def _fetch(repo_id: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[PARAMETERS, VOCABULARY]))
+    except (OSError, HfHubHTTPError) as error:
+        raise InputError(f"{repo_id}: no such file or folder here, nor on the Hub ({reason(error)})") from error
+
+
+def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:
+    """Finds the parameters and the vocabulary in a folder, a zip file, or as a file with its vocabulary beside it."""
+    if path.is_dir():
+        parameters, beside = path / PARAMETERS, path / VOCABULARY
+    elif path.is_file():
+        parameters, beside = _in_zip(path) or (path, path.parent / VOCABULARY)
+    else:
+        names = ", ".join(PUBLISHED)
+        raise InputError(f"{path}: no such file or folder, nor a published name ({names})")
+    vocabulary = vocab or beside
+    for file in (parameters, vocabulary):
+        if not file.is_file():
+            raise InputError(
+                f"{file}: no such file; a checkpoint is a {PARAMETERS} and a {VOCABULARY} (or --vocab FILE)"
+            )
+    return parameters, vocabulary
+
+
+def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
+    """The two files in a zip as d2l publishes it; None for a .params file, which is a zip with other content."""
+    if not zipfile.is_zipfile(path):
+        return None
+    archive = zipfile.ZipFile(path)
+    folders = [
+        str(PurePosixPath(name).parent) for name in archive.namelist() if PurePosixPath(name).name == PARAMETERS
+    ]
+    if not folders:
+        return None
+    if len(folders) > 1:
+        raise InputError(f"{path}: {len(folders)} files named {PARAMETERS} in this zip; unpack it and name one folder")
+    root = "" if folders[0] == "." else folders[0] + "/"
+    return zipfile.Path(archive, root + PARAMETERS), zipfile.Path(archive, root + VOCABULARY)
+
+
+def _load_tokens(vocabulary: Path | zipfile.Path) -> list[str]:
+    try:
+        tokens = json.loads(vocabulary.read_text(encoding="utf-8"))
+    except Exception as error:  # in a zip, damage shows in many ways
+        raise InputError(f"{vocabulary}: not a readable JSON file") from error
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise InputError(f"{vocabulary}: expected a JSON list of strings, as d2l writes it")
+    return tokens
+
+
+def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
+    def shape(name: str, dimensions: int) -> torch.Size:
+        if name not in tensors:
+            raise InputError(f"{source}: {name} is missing; this is not a d2l BERT")
+        if tensors[name].dim() != dimensions:
+            raise InputError(
+                f"{source}: {name} has shape {tuple(tensors[name].shape)}; expected {dimensions} dimensions"
+            )
+        return tensors[name].shape
+
+    vocab_size, num_hiddens = shape("encoder.token_embedding.weight", 2)
+    if num_heads < 1 or num_hiddens % num_heads:
+        raise InputError(f"{source}: a width of {num_hiddens} can't be divided among {num_heads} heads (--num_heads)")
+    return Sizes(
+        num_hiddens=num_hiddens,
+        ffn_num_hiddens=shape("encoder.blks.0.ffn.dense1.weight", 2)[0],
+        num_heads=num_heads,
+        num_blks=len({match[1] for name in tensors if (match := re.match(r"encoder\.blks\.(\d+)\.", name))}),
+        max_len=shape("encoder.pos_embedding", 3)[1],
+        vocab_size=vocab_size,
+    )
+
+
+def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> list[str]:
+    """The strict two-way check: every key is known and of the right shape, and none is missing."""
+    heads = [head for head in ("mlm", "nsp", "output") if any(name.startswith(f"{head}.") for name in tensors)]
+    expected = key_shapes(sizes, heads)
+    for problem, names in (
+        ("unknown", tensors.keys() - expected.keys()),
+        ("missing", expected.keys() - tensors.keys()),
+    ):
+        if names:
+            raise InputError(f"{source}: {problem} keys for a d2l BERT: {', '.join(sorted(names))}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise InputError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
+    carried_over = [name for name in expected if not name.startswith(("mlm.", "nsp."))]
+    for name in carried_over:
+        if not tensors[name].isfinite().all():
+            raise InputError(f"{source}: {name} holds values that are not finite")
+    return carried_over
+
+
+def key_shapes(sizes: Sizes, heads: Collection[str] = ("mlm", "nsp")) -> dict[str, tuple[int, ...]]:
+    """Lists the keys of d2l's state dicts (`BERTModel` of section "BERT", d2l 1.0) with their shapes.
+
+    Args:
+        sizes: The net's sizes.
+        heads: Which heads it has: "mlm" and "nsp" after pretraining, "output" after fine-tuning.
+    """
+    hiddens, units, vocab = sizes.num_hiddens, sizes.ffn_num_hiddens, sizes.vocab_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.token_embedding.weight": (vocab, hiddens),
+        "encoder.segment_embedding.weight": (2, hiddens),
+        "encoder.pos_embedding": (1, sizes.max_len, hiddens),
+    }
+    block = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
+    block |= {"ffn.dense1": (units, hiddens), "ffn.dense2": (hiddens, units)}
+    block |= {"addnorm1.ln": (hiddens,), "addnorm2.ln": (hiddens,)}
+    layers = {
+        f"encoder.blks.{index}.{name}": shape for index in range(sizes.num_blks) for name, shape in block.items()
+    }
+    layers["hidden.0"] = (hiddens, hiddens)
+    if "mlm" in heads:
+        layers |= {"mlm.mlp.0": (hiddens, hiddens), "mlm.mlp.2": (hiddens,), "mlm.mlp.3": (vocab, hiddens)}
+    if "nsp" in heads:
+        layers["nsp.output"] = (2, hiddens)
+    if "output" in heads:
+        layers["output"] = (3, hiddens)
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes

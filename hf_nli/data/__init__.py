@@ -1,0 +1,1 @@
+"""NLI data sets: sources, one schema, splits, token tables, batches."""

@@ -1,0 +1,101 @@
+"""What a run trains and what it validates on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow
+import pyarrow.compute
+from datasets import Dataset
+
+from hf_nli.core.errors import InputError
+from hf_nli.core.labels import LABELS
+from hf_nli.data.load import NLIData
+from hf_nli.settings.options import DataOptions
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class RunPairs:
+    """What a run needs of its data.
+
+    Attributes:
+        train: The pairs to train on.
+        validation: Those to validate on.
+        test: Those to test on, if that was asked for and they are there.
+        dropped: Training rows without a gold label.
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+    dropped: int
+
+
+def read_splits(
+    dataset: str, validation_dataset: str | None, options: DataOptions, seed: int, with_test: bool = False
+) -> RunPairs:
+    """Loads what a run trains and validates on.
+
+    Args:
+        dataset: A source with a split "train", or with only one.
+        validation_dataset: Another source to validate on. By default it is the first one's split "validation", or
+            else 5 % of the training rows, which are set aside (and the log says so).
+        options: How to read both; a configuration and a revision are the first one's.
+        seed: Chooses the rows that are set aside.
+        with_test: Whether to load the split "test" of the first source, too, if it has one.
+
+    Raises:
+        InputError: If a source can't be loaded, doesn't have the split, or has two-way labels.
+    """
+    data = _three_way(dataset, options)
+    name, pairs = data.read_first("train")
+    if validation_dataset:
+        options = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
+        validation = _three_way(validation_dataset, options).read_first("validation")[1]
+    elif "validation" in data.names and name != "validation":
+        validation = data.read_first("validation")[1]
+    else:
+        pairs, validation = _set_aside(pairs, dataset, seed)
+    if shared := count_shared(pairs, validation):
+        logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
+    test = data.read_first("test")[1] if with_test and "test" in data.names else None
+    return RunPairs(pairs, validation, test, data.dropped[name])
+
+
+def _three_way(source: str, options: DataOptions) -> NLIData:
+    data = NLIData(source, options)
+    if data.labels != LABELS:
+        raise InputError(f"{source}: its labels are {', '.join(data.labels)}; such data can be evaluated on only")
+    return data
+
+
+def _set_aside(pairs: Dataset, dataset: str, seed: int) -> tuple[Dataset, Dataset]:
+    if len(pairs) < 2:
+        raise InputError(f"{dataset}: one row can't be split into training and validation; give --validation_dataset")
+    parts = pairs.train_test_split(max(1, round(VALIDATION_SHARE * len(pairs))), seed=seed)
+    share = f"{len(parts['test'])} of {len(pairs)} training rows ({VALIDATION_SHARE:.0%})"
+    logger.info("No validation split: %s set aside by seed %d", share, seed)
+    return parts["train"], parts["test"]
+
+
+def count_shared(pairs: Dataset, others: Dataset) -> int:
+    """Counts the rows of a data set whose premise and hypothesis are a row of another one, too.
+
+    Args:
+        pairs: Rows of premise and hypothesis.
+        others: Such rows, which have to fit into memory.
+    """
+
+    def joined(rows: Dataset) -> Iterator[pyarrow.Array]:
+        for batch in rows.with_format("arrow").iter(10_000):
+            yield pyarrow.compute.binary_join_element_wise(batch["premise"], batch["hypothesis"], "\0")
+
+    known = pyarrow.chunked_array([chunk for array in joined(others) for chunk in array.chunks])
+    return sum(pyarrow.compute.sum(pyarrow.compute.is_in(array, known)).as_py() for array in joined(pairs))

@@ -1,0 +1,49 @@
+"""Pictures for reports; drawn without a display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+
+def length_histogram(histograms: dict[str, NDArray], max_seq_length: int, path: Path) -> None:
+    """Draws how many pairs have how many tokens.
+
+    Args:
+        histograms: For each split, integers (longest + 1,): how many pairs have 0, 1, … tokens.
+        max_seq_length: Marked with a line.
+        path: The .png to write.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for split, counts in histograms.items():
+        axes.stairs(counts / counts.sum(), label=f"{split} ({counts.sum():,} pairs)", linewidth=1.5)
+    axes.axvline(max_seq_length, color="gray", linestyle="--", label=f"max_seq_length {max_seq_length}")
+    axes.set(xlabel="tokens in a pair, special tokens included", ylabel="share of the pairs", xlim=(0, None))
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def confusion_matrix(counts: dict[str, list], path: Path) -> None:
+    """Draws a confusion matrix; colors show the share of each gold label's pairs.
+
+    Args:
+        counts: `labels`, and `matrix` with a row for each gold label and a column for each prediction.
+        path: The .png to write.
+    """
+    labels, matrix = counts["labels"], numpy.array(counts["matrix"])
+    shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(4.8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in numpy.ndindex(matrix.shape):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{matrix[row, column]:,}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=color)
+    ticks = range(len(labels))
+    axes.set(xlabel="prediction", ylabel="gold label", xticks=ticks, yticks=ticks, xticklabels=labels)
+    axes.set_yticklabels(labels, rotation=90, va="center")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,77 @@
+"""Logits of a data set, and what they score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
+from hf_nli.data.batches import share
+from hf_nli.data.table import TokenTable
+from hf_nli.model.metrics import NLIMetric
+
+
+@torch.no_grad()
+def predict_logits(
+    accelerator: Accelerator, model: PreTrainedModel, table: TokenTable, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Runs a model over encoded pairs, each pair once, whatever the number of processes.
+
+    Args:
+        accelerator: What prepared the model.
+        model: A three-way NLI classifier.
+        table: The pairs, on the accelerator's device.
+        batch_size: Pairs a batch, on each process.
+
+    Returns:
+        Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
+    """
+    order = label_order(accelerator.unwrap_model(model).config)
+    model.eval()
+    rows = numpy.argsort(-table.lengths, kind="stable")
+    logits = torch.zeros(len(table), len(order), device=accelerator.device)
+    step = batch_size * accelerator.num_processes
+    hidden = not accelerator.is_main_process
+    for start in tqdm(range(0, len(rows), step), desc="Evaluating", leave=False, disable=hidden):
+        part, counts = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
+        batch = table.batch(part)
+        del batch["labels"]
+        outputs = model(**batch).logits[:, order].float()
+        if counts:
+            logits[torch.from_numpy(part).to(logits.device)] = outputs
+    # A row is another process's where it is zero.
+    return accelerator.reduce(logits).cpu(), table.labels.cpu()
+
+
+def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:
+    """Makes a three-way model's logits fit the labels of a data set.
+
+    Args:
+        logits: Float (examples, 3), in the order of `labels.LABELS`.
+        labels: `labels.LABELS`, or `labels.TWO_WAY_LABELS`: the probabilities of neutral and contradiction are added.
+
+    Returns:
+        Logits (examples, labels) whose softmax has these probabilities, and what was merged, by the new label.
+    """
+    if labels != TWO_WAY_LABELS:
+        return logits, None
+    merged = {label: list(LABELS[1:]) for label in labels[1:]}
+    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1), merged
+
+
+def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
+    """Computes the metrics of `metrics.NLIMetric`, and `loss`, the mean cross-entropy in nats.
+
+    Args:
+        logits: Float (examples, labels).
+        references: The gold labels, integer (examples,).
+        labels: The names of the label ids.
+    """
+    loss = torch.nn.functional.cross_entropy(logits, references).item()
+    return {"loss": loss} | NLIMetric(labels).compute(predictions=logits.argmax(-1), references=references)

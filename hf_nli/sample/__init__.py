@@ -1,0 +1,1 @@
+"""The generated corpus and checkpoint of the quickstart."""

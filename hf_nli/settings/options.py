@@ -1,0 +1,73 @@
+"""How data are read and pairs are cut: the settings that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hf_nli.core.errors import InputError
+from hf_nli.core.labels import label_id, label_set
+
+Truncation = Literal["longest_first", "proportional"]
+TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
+
+# Where each column may be found: our own schema, the Stanford release, `transformers.pipeline`'s pairs.
+COLUMNS = {
+    "premise": ("premise", "sentence1", "text"),
+    "hypothesis": ("hypothesis", "sentence2", "text_pair"),
+    "label": ("label", "gold_label"),
+}
+PARSES = {"premise": ("sentence1_binary_parse",), "hypothesis": ("sentence2_binary_parse",)}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is kept and watched; nothing here changes what is trained."""
+
+    checkpointing_steps: str | None = field(
+        default=None, metadata={"help": "Write a checkpoint every so many steps, or after every 'epoch'."}
+    )
+    checkpoints_total_limit: int | None = field(default=None, metadata={"help": "Keep so many, the newest."})
+    resume_from_checkpoint: str | None = field(
+        default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
+    )
+    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
+        default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
+    )
+
+    def __post_init__(self) -> None:
+        steps = self.checkpointing_steps
+        if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
+            raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
+        if self.checkpoints_total_limit is not None and self.checkpoints_total_limit < 1:
+            raise InputError(f"--checkpoints_total_limit is {self.checkpoints_total_limit}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How to read a data set; the fields are flags of every command that does."""
+
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set on the Hub."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    text: Literal["raw", "parse"] = field(
+        default="raw", metadata={"help": "Text of the Stanford release: its sentences, or its parses' words, as d2l."}
+    )
+    premise_column: str | None = field(default=None, metadata={"help": "Column of the premise, if not recognized."})
+    hypothesis_column: str | None = field(default=None, metadata={"help": "Column of the hypothesis, likewise."})
+    label_column: str | None = field(default=None, metadata={"help": "Column of the label, likewise."})
+    label_names: list[str] | None = field(
+        default=None, metadata={"help": "What the label ids 0, 1, … of this data set mean, in their order."}
+    )
+
+    def __post_init__(self) -> None:
+        labels = label_set(self.label_names or ())
+        for name in self.label_names or ():
+            if label_id(name, labels) is None:
+                raise InputError(f"--label_names: {name!r} is not one of {', '.join(labels)}")
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The names that each column may have."""
+        given = {column: getattr(self, f"{column}_column") for column in COLUMNS}
+        recognized = COLUMNS | (PARSES if self.text == "parse" else {})
+        return recognized | {column: (name,) for column, name in given.items() if name}

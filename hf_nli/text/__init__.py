@@ -1,0 +1,1 @@
+"""Text to token ids: the rules of tokenization, the tokenizer, encoded pairs."""

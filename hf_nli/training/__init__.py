@@ -1,0 +1,1 @@
+"""Fine-tuning, with Accelerate or with Trainer."""

@@ -1,0 +1,44 @@
+"""Labels by name, whatever their order and spelling."""
+
+import pytest
+from transformers import BertConfig
+
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_id, label_order, label_set
+
+
+def test_label_order():
+    assert label_order(BertConfig(id2label={0: "CONTRADICTION", 1: "entailment", 2: "Neutral"})) == [1, 2, 0]
+    assert label_order(BertConfig(num_labels=3)) is None
+    assert label_order(BertConfig(id2label={0: "entailment", 1: "not_entailment"})) is None
+
+
+@pytest.mark.parametrize(
+    "names, labels",
+    [
+        (LABELS, LABELS),
+        (["entailment", "neutral"], LABELS),  # SNLI's rows may lack a label
+        ([], LABELS),
+        (["neutral", "entails"], TWO_WAY_LABELS),
+        (["non-entailment"], TWO_WAY_LABELS),
+        (["Not Entailment", "entailment"], LABELS),  # unknown, so that the row with it is named
+    ],
+)
+def test_label_set(names, labels):
+    assert label_set(names) is labels
+
+
+@pytest.mark.parametrize(
+    "name, three, two",
+    [
+        ("entailment", 0, 0),
+        (" Entailment ", 0, 0),
+        ("entails", 0, 0),
+        ("neutral", 1, 1),
+        ("CONTRADICTION", 2, 1),
+        ("not-entailment", None, 1),
+        ("maybe", None, None),
+        ("", None, None),
+    ],
+)
+def test_label_id(name, three, two):
+    assert (label_id(name, LABELS), label_id(name, TWO_WAY_LABELS)) == (three, two)

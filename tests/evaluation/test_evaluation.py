@@ -1,0 +1,162 @@
+"""Scores of a model on a data set."""
+
+import json
+import math
+
+import pytest
+import torch
+from helpers import write_tiny_model
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hf_nli.cli.run import main
+from hf_nli.core.errors import InputError
+from hf_nli.core.labels import LABELS
+from hf_nli.evaluation.evaluate import evaluate
+from hf_nli.inference.predictor import predict
+from hf_nli.model.load import load_model
+
+PAIRS = [
+    ("a man runs.", "the man sleeps", "entailment"),
+    ("a dog eats, the cat runs.", "a dog is outside", "neutral"),
+    ("the woman", "a woman is not outside.", "contradiction"),
+    ("a cat", "a", "neutral"),
+    ("a man eats outside.", "the man eats.", "-"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    return str(write_tiny_model(folder, initializer_range=0.5))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    rows = [dict(zip(("premise", "hypothesis", "label"), pair, strict=True)) for pair in PAIRS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    """Logits of each labelled pair by itself, with nothing but Transformers."""
+    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModelForSequenceClassification.from_pretrained(model)
+    with torch.inference_mode():
+        return torch.cat([net(**tokenizer(*pair[:2], return_tensors="pt")).logits for pair in PAIRS[:4]])
+
+
+def test_results_against_plain_transformers(model, source, expected, tmp_path):
+    results = evaluate(model, source, tmp_path / "scores", per_device_eval_batch_size=3)
+    assert json.loads((tmp_path / "scores/eval_results.json").read_text()) == results
+    gold, predicted = torch.tensor([0, 1, 2, 1]), expected.argmax(1)
+    assert results["accuracy"] == pytest.approx((gold == predicted).double().mean().item())
+    assert results["loss"] == pytest.approx(torch.nn.functional.cross_entropy(expected, gold).item(), abs=1e-5)
+    assert (results["examples"], results["dropped"], results["split"]) == (4, 1, "train")
+    assert results["baselines"] == {"majority": 0.5}
+    matrix = torch.zeros(3, 3, dtype=torch.int)
+    for row, column in zip(gold, predicted, strict=True):
+        matrix[row, column] += 1
+    assert results["confusion_matrix"] == {"labels": list(LABELS), "matrix": matrix.tolist()}
+    assert [results["per_label"][label]["support"] for label in LABELS] == [1, 2, 1]
+
+
+def test_predictions_file(model, source, expected, tmp_path):
+    evaluate(model, source, tmp_path / "scores")
+    rows = [json.loads(line) for line in (tmp_path / "scores/predictions.jsonl").read_text().splitlines()]
+    assert [(row["premise"], row["hypothesis"], row["label"]) for row in rows] == PAIRS[:4]
+    for row, logits in zip(rows, expected, strict=True):
+        assert row["prediction"] == LABELS[logits.argmax()]
+        assert list(row["scores"].values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-6)
+
+
+def test_predict_streams_in_order(model, expected):
+    read = []
+
+    def pairs():
+        for pair in PAIRS[:4]:
+            read.append(pair)
+            yield pair[:2]
+
+    predictions = predict(*load_model(model), pairs(), batch_size=2)
+    first = next(predictions)
+    assert len(read) == 2  # no more than the batch it needs
+    predictions = [first, *predictions]
+    assert [(row["premise"], row["hypothesis"]) for row in predictions] == [pair[:2] for pair in PAIRS[:4]]
+    for row, logits in zip(predictions, expected, strict=True):
+        assert row["label"] == LABELS[logits.argmax()]
+        assert list(row["scores"]) == list(LABELS)
+        assert list(row["scores"].values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-6)
+        assert math.isclose(sum(row["scores"].values()), 1)
+
+
+def test_other_label_order_gives_the_same_scores(model, source, tmp_path):
+    """The same function with its outputs named and ordered as MNLI models do."""
+    net, tokenizer = load_model(model)
+    order = [2, 1, 0]
+    net.classifier.weight.data, net.classifier.bias.data = net.classifier.weight[order], net.classifier.bias[order]
+    net.config.id2label = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
+    net.config.label2id = {name: index for index, name in net.config.id2label.items()}
+    net.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    results = [evaluate(folder, source, tmp_path / "scores") for folder in (model, str(tmp_path / "model"))]
+    assert results[0]["loss"] == pytest.approx(results[1]["loss"], abs=1e-6)
+    assert results[0]["confusion_matrix"] == results[1]["confusion_matrix"]
+
+
+def test_splits_are_never_mistaken(model, source, tmp_path):
+    with pytest.raises(InputError, match="no split 'test'; it has train"):
+        evaluate(model, source, tmp_path / "scores", split="test")
+    assert evaluate(model, source, tmp_path / "scores", split="train")["examples"] == 4
+
+
+def test_long_texts_are_cut_to_the_model(model, tmp_path):
+    row = next(predict(*load_model(model), [("a man " * 500, "the dog " * 500)]))
+    assert row["label"] in LABELS
+
+
+@pytest.mark.parametrize("names", [("entailment", "non-entailment"), ("entails", "neutral")])
+def test_two_way_data(names, model, expected, tmp_path, capsys):
+    """Probabilities of neutral and contradiction are added up; it isn't the most probable of the three that counts."""
+    gold = [0, 1, 1, 0]
+    rows = [{"premise": p, "hypothesis": h, "label": names[i]} for (p, h, _), i in zip(PAIRS, gold, strict=False)]
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--model_name_or_path", model, "--dataset", str(tmp_path / "two.jsonl")]
+    assert main(["evaluate", *flags, "--output_dir", str(tmp_path / "scores")]) == 0
+    results = json.loads((tmp_path / "scores/eval_results.json").read_text())
+
+    entailed = expected.softmax(1)[:, 0]
+    predicted = (entailed < 0.5).int()
+    assert results["accuracy"] == pytest.approx((predicted == torch.tensor(gold)).double().mean().item())
+    chosen = torch.where(torch.tensor(gold) == 0, entailed, 1 - entailed)
+    assert results["loss"] == pytest.approx(-chosen.log().mean().item(), abs=1e-5)
+    assert results["confusion_matrix"]["labels"] == list(results["per_label"]) == ["entailment", "not_entailment"]
+    assert results["baselines"] == {"majority": 0.5}
+    assert results["merged_labels"] == {"not_entailment": ["neutral", "contradiction"]}
+    assert (
+        "not_entailment: the model's probabilities of neutral and contradiction, added up" in capsys.readouterr().out
+    )
+    rows = [json.loads(line) for line in (tmp_path / "scores/predictions.jsonl").read_text().splitlines()]
+    labels = ("entailment", "not_entailment")
+    assert [(row["label"], row["prediction"]) for row in rows] == [
+        (labels[i], labels[j]) for i, j in zip(gold, predicted, strict=True)
+    ]
+    for row, probability in zip(rows, entailed.tolist(), strict=True):
+        assert row["scores"] == pytest.approx({"entailment": probability, "not_entailment": 1 - probability}, abs=1e-6)
+
+
+def test_pairs_are_cut_as_asked(model, source, tmp_path):
+    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModelForSequenceClassification.from_pretrained(model)
+    premise, hypothesis = "a man eats outside . the dog runs", "a man not"  # 8 and 3 words, cut to 5
+    for truncation, p, h in (("longest_first", 3, 2), ("proportional", 4, 1)):
+        inputs = [" ".join(text.split()[:kept]) for text, kept in ((premise, p), (hypothesis, h))]
+        with torch.inference_mode():
+            logits = net(**tokenizer(*inputs, return_tensors="pt")).logits[0]
+        options = {"max_seq_length": 8, "truncation": truncation}
+        row = next(predict(*load_model(model), [(premise, hypothesis)], **options))
+        assert list(row["scores"].values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-6)
+        (tmp_path / "long.jsonl").write_text(json.dumps(row | {"label": "neutral"}) + "\n")
+        results = evaluate(model, str(tmp_path / "long.jsonl"), tmp_path / "scores", **options)
+        assert results["loss"] == pytest.approx(-logits.log_softmax(-1)[1].item(), abs=1e-5)
+    with pytest.raises(InputError, match="--max_seq_length is 4; it must be at least 5"):
+        evaluate(model, source, tmp_path / "scores", max_seq_length=4)
