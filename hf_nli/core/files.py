@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,21 @@ def locked(path: str | Path) -> FileLock:
 def sha256(path: str | Path) -> str:
     """Computes the SHA-256 of a file, as 64 hexadecimal digits."""
     return pooch.file_hash(str(path), alg="sha256")
+
+
+def joint_sha256(files: Sequence[Path]) -> str | None:
+    """Computes what identifies the content of one file, or of several in their order.
+
+    Args:
+        files: The files.
+
+    Returns:
+        The SHA-256 of the file; of several, that of their SHA-256s one after the other; None of none.
+    """
+    digests = [sha256(file) for file in files]
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:
