@@ -254,13 +254,14 @@ class Run:
         return enough
 
     def _evaluate(self) -> dict[str, float]:
+        settings = self.recipe.per_device_eval_batch_size, self.accelerator.mixed_precision
         scores = {
-            split: score(*predict_logits(self.accelerator, self.model, table, self.recipe.per_device_eval_batch_size))
+            split: score(*predict_logits(self.accelerator, self.model, table, *settings))
             for split, table in self.tables.items()
             if split != "train"
         }
-        figures = {"eval_loss": scores["validation"]["loss"], "eval_accuracy": scores["validation"]["accuracy"]}
-        return figures | ({"test_accuracy": scores["test"]["accuracy"]} if "test" in scores else {})
+        figures = {"eval_loss": scores["validation"].loss, "eval_accuracy": scores["validation"].accuracy}
+        return figures | ({"test_accuracy": scores["test"].accuracy} if "test" in scores else {})
 
     def _save(self) -> None:
         state = self.accelerator.get_state_dict(self.model)

@@ -11,10 +11,11 @@ from typing import Any
 
 from accelerate.utils import set_seed
 
-from hf_nli.card.card import card_matters_less, versions, write_card
+from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged, write_json
 from hf_nli.core.hub_ids import public_name
+from hf_nli.core.versions import versions
 from hf_nli.data.splits import read_splits
 from hf_nli.data.table import TokenTable
 from hf_nli.model.folder import CONVERSION, EVALUATIONS, RESULTS, TRAINING
