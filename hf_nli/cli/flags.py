@@ -9,6 +9,7 @@ from hf_nli.settings.options import TRUNCATION_HELP, Truncation
 from hf_nli.settings.recipe import Recipe, RecipeName
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
+OVERWRITE_HELP = {"help": "Whether to replace a model in the output folder, with all that was reported of it."}
 RECIPE_HELP = {"help": "Settings to start from: ours, the book's, or some for bert.base; other flags change them."}
 DATASET_HELP = (
     "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), a .jsonl/.json/.csv/.tsv/.txt/.parquet file "
@@ -47,6 +48,7 @@ class ConvertArguments:
         default=None,
         metadata={"help": "Labels of a fine-tuned d2l net's outputs; default: entailment contradiction neutral."},
     )
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
 
 
 @dataclass
@@ -88,6 +90,9 @@ class EvaluateArguments(LengthArguments):
         default=Recipe.per_device_eval_batch_size, metadata={"help": "Pairs a batch, on each process."}
     )
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] = field(
+        default="no", metadata={"help": "Precision of matrix products; no is float32, auto what is fast."}
+    )
 
 
 @dataclass(kw_only=True)
@@ -110,6 +115,9 @@ class PushArguments:
     revision: str | None = field(default=None, metadata={"help": "Branch; made, if it isn't there."})
     commit_message: str | None = field(default=None, metadata={"help": "What the commit says."})
     create_pr: bool = field(default=False, metadata={"help": "Whether to open a pull request instead."})
+    license: str | None = field(
+        default=None, metadata={"help": "The model's licence, for its card: mit, apache-2.0, …"}
+    )
 
 
 @dataclass
@@ -148,6 +156,7 @@ class ReproduceArguments:
     source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
     dataset: str = field(default="stanfordnlp/snli", metadata={"help": DATASET_HELP})
     recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
 
 
 @dataclass

@@ -10,11 +10,14 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
 from hf_nli.core.errors import InputError
+from hf_nli.d2l.checkpoint import read_checkpoint
 from hf_nli.d2l.convert import convert
 from hf_nli.d2l.download import PUBLISHED
+from hf_nli.d2l.report import ConversionReport
 from hf_nli.data.load import NLIData
 from hf_nli.evaluation.evaluate import evaluate
 from hf_nli.model.folder import CONVERSION, read_epochs
+from hf_nli.model.reports import read_reports
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.train import train
@@ -48,6 +51,7 @@ def reproduce(
     recipe: Recipe | None = None,
     data_options: DataOptions | None = None,
     run_options: RunOptions | None = None,
+    overwrite_output_dir: bool = False,
 ) -> str:
     """Does what d2l's section "Natural Language Inference: Fine-Tuning BERT" does, on any number of processes.
 
@@ -58,7 +62,8 @@ def reproduce(
         dataset: Any source that `data.load_nli` takes, with splits train and test.
         recipe: The settings; the defaults if None.
         data_options: How to read the data.
-        run_options: Checkpoints and reports.
+        run_options: Checkpoints and reports. A run that goes on takes the converted model that is there.
+        overwrite_output_dir: Whether models in the folder may be replaced.
 
     Returns:
         A summary to print: the book's figures next to these, and what was made where.
@@ -72,12 +77,16 @@ def reproduce(
         names = NLIData(dataset, data_options).names
         if not {"train", "test"} <= set(names):  # said before the work, not after it
             raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
-        convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
+        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        arguments = (source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
+        if not (goes_on and _converted_before(*arguments)):
+            convert(*arguments, overwrite_output_dir=overwrite_output_dir)
     state.wait_for_everyone()
     options = {"data_options": data_options}
     training = train(str(converted), dataset, folder / "model", recipe, run_options=run_options, **options)
     scores = evaluate(str(folder / "model"), dataset, folder / "scores", "test", **options)
-    last, report = read_epochs(folder / "model")[-1], json.loads((converted / CONVERSION).read_text(encoding="utf-8"))
+    last = read_epochs(folder / "model")[-1]
+    report = ConversionReport.from_json(json.loads((converted / CONVERSION).read_text(encoding="utf-8")))
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
         dataset=dataset,
@@ -85,13 +94,19 @@ def reproduce(
         books_pairs=BOOKS_PAIRS,
         loss=last["train_loss"],
         train_accuracy=last["train_accuracy"],
-        test_accuracy=scores["accuracy"],
+        test_accuracy=scores.accuracy,
         speed=training["examples_per_second"],
         device=training["device"] + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
         train_pairs=training["num_train_examples"],
-        test_pairs=scores["examples"],
+        test_pairs=scores.examples,
         best_epoch=training["best_epoch"],
         epochs=training["epochs"],
-        difference=report["max_abs_difference"],
+        difference=report.max_abs_difference,
         folder=folder,
     )
+
+
+def _converted_before(source: str, converted: Path, num_heads: int) -> bool:
+    """Whether the folder holds what this checkpoint is converted to."""
+    report = read_reports(converted).conversion
+    return report is not None and report["sha1"] == read_checkpoint(source, num_heads).sha1

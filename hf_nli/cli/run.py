@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_nli.cli.flags import (
     ConvertArguments,
@@ -26,6 +26,9 @@ from hf_nli.core.errors import InputError, Interrupted
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import RECIPES, Recipe
 
+if TYPE_CHECKING:
+    from hf_nli.hub.push import PushReport
+
 # Commands import what they run when they run, so that `hf-nli --help` doesn't wait for torch.
 
 
@@ -34,16 +37,16 @@ def _convert(arguments: ConvertArguments) -> None:
 
     report = convert(**vars(arguments))
     print(
-        f"Converted {report['source']} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
-        f"  hidden size {report['hidden_size']} with {report['num_attention_heads']} heads for d2l's "
-        f"{report['sizes']['num_hiddens']} with {report['sizes']['num_heads']}\n"
-        f"  in {report['seconds']:.0f} s; largest difference from d2l's function {report['max_abs_difference']:.1e} "
-        f"(d2l's own float32: {report['source_float32_difference']:.1e})\n"
+        f"Converted {report.source} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
+        f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
+        f"{report.sizes['num_hiddens']} with {report.sizes['num_heads']}\n"
+        f"  in {report.seconds:.0f} s; largest difference from d2l's function {report.max_abs_difference:.1e} "
+        f"(d2l's own float32: {report.source_float32_difference:.1e})\n"
         + "".join(
             f"  words of {arguments.text_sample} that it doesn't know in text style {style}: {rate:.2%}\n"
-            for style, rate in report.get("unk_rate", {}).items()
+            for style, rate in (report.unk_rate or {}).items()
         )
-        + f"  {len(report['carried_over'])} tensors carried over, {len(report['not_carried_over'])} not; "
+        + f"  {len(report.carried_over)} tensors carried over, {len(report.not_carried_over)} not; "
         f"all in {arguments.output_dir}/conversion_report.json"
     )
 
@@ -81,23 +84,25 @@ def _evaluate(arguments: EvaluateArguments, data_options: DataOptions) -> None:
     from hf_nli.evaluation.evaluate import evaluate
 
     results = evaluate(**vars(arguments), data_options=data_options)
+    figures = ", ".join(f"{title} {figure:.4f}" for title, figure in results.figures.items())
     print(
-        f"{results['split']}: accuracy {results['accuracy']:.4f}, loss {results['loss']:.4f} on {results['examples']} "
-        f"pairs, {results['dropped']} without a gold label dropped "
-        f"(always the most frequent label: {results['baselines']['majority']:.4f})"
+        (f"{results.split}: " if results.split else "")
+        + f"{figures} on {results.examples} pairs, {results.dropped} without a gold label dropped "
+        f"(always the most frequent label: {results.baselines['majority']:.4f})"
     )
-    for label, scores in results["per_label"].items():
-        figures = ", ".join(f"{name} {scores[name]:.3f}" for name in ("precision", "recall", "f1"))
+    for label, scores in results.per_label.items():
+        columns = {name: scores[name] for name in ("precision", "recall", "f1")}
+        figures = ", ".join(f"{name} {figure:.3f}" for name, figure in columns.items())
         print(f"  {label:<13} {figures}, support {scores['support']}")
-    for label, merged in results.get("merged_labels", {}).items():
+    for label, merged in (results.merged_labels or {}).items():
         print(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
     print(f"  eval_results.json, predictions.jsonl and confusion_matrix.png in {arguments.output_dir}")
 
 
 def _inspect(arguments: InspectArguments, data_options: DataOptions) -> None:
-    from hf_nli.evaluation.inspection import inspect_data, summary
+    from hf_nli.evaluation.inspection import inspect_data
 
-    print(summary(inspect_data(**vars(arguments), data_options=data_options)))
+    print(inspect_data(**vars(arguments), data_options=data_options).summary())
     if arguments.output_dir:
         print(f"inspect_results.json and length_histogram.png in {arguments.output_dir}")
 
@@ -108,12 +113,12 @@ def _push(arguments: PushArguments) -> None:
     print(_published(push(**vars(arguments))))
 
 
-def _published(report: dict[str, Any]) -> str:
-    if not report["changed"]:
-        return f"Nothing new: {report['repo_id']} has all of it already, read back and compared."
+def _published(report: PushReport) -> str:
+    if not report.changed:
+        return f"Nothing new: {report.repo_id} has all of it already, read back and compared."
     return (
-        f"Published {len(report['files'])} files as {report['url']},\n"
-        f"  read back and compared: AutoModelForSequenceClassification.from_pretrained({report['repo_id']!r})"
+        f"Published {len(report.files)} files as {report.url},\n"
+        f"  read back and compared: AutoModelForSequenceClassification.from_pretrained({report.repo_id!r})"
     )
 
 
