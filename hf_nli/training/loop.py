@@ -31,6 +31,7 @@ from hf_nli.settings.recipe import Recipe
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training import checkpoints as checkpointing
 from hf_nli.training.attention import prepare_attention
+from hf_nli.training.compat import checkpoint_activations
 from hf_nli.training.log import Reporter
 from hf_nli.training.optimization import make_optimizer, make_schedule
 from hf_nli.training.signals import SignalWatch
@@ -75,9 +76,7 @@ class Run:
         self.table = self.tables["train"]
         prepare_attention(model, tables["train"], recipe.soften_attention, accelerator.device)
         if recipe.gradient_checkpointing:
-            # Transformers is about to rename it.
-            enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
-            enable({"use_reentrant": False})
+            checkpoint_activations(model)
         optimizer = make_optimizer(model, recipe)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.total_steps, self.epochs = self._plan()

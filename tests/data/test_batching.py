@@ -39,7 +39,8 @@ def test_every_row_is_in_one_batch(epoch):
     batches = epoch_batches(*epoch)
     assert sorted(numpy.concatenate(batches)) == list(range(len(lengths)))
     sizes = sorted(map(len, batches), reverse=True)
-    assert sizes == [batch_size] * (len(lengths) // batch_size) + [size for size in [len(lengths) % batch_size] if size]
+    full, rest = divmod(len(lengths), batch_size)
+    assert sizes == [batch_size] * full + [rest] * (rest > 0)
 
 
 @given(epochs(), st.integers(1, 2000))

@@ -1,24 +1,23 @@
 """The recipe as a Trainer: the same steps as the Accelerate loop, and what users of Trainer expect of it."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy
 import pytest
 import torch
-from accelerate.data_loader import BatchSamplerShard
 from helpers import write_tiny_model
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, EarlyStoppingCallback
 
 from hf_nli.core.errors import InputError
+from hf_nli.data.batches import epoch_batches
 from hf_nli.data.load import load_nli
-from hf_nli.model.folder import read_epochs
 from hf_nli.settings.recipe import RECIPES, Recipe
 from hf_nli.training.train import train
-from hf_nli.training.trainer import NLITrainingArguments, StepSampler, make_trainer
+from hf_nli.training.trainer import NLITrainingArguments, make_trainer
 
 ROOT = Path(__file__).parents[2]
 RECIPE = {"learning_rate": 5e-3, "per_device_train_batch_size": 8, "num_train_epochs": 3, "mixed_precision": "no"}
@@ -35,52 +34,61 @@ def losses(history):
     return [record["loss"] for record in history if "loss" in record]
 
 
+def validation(history, name):
+    return [record[name] for record in history if name in record and record.get("epoch", 0) > 0]
+
+
+@pytest.fixture
+def run_both(model, pairs, rows, tmp_path, monkeypatch):
+    """Runs the Accelerate loop and Trainer with one recipe on the first so many rows; the loop logs mean losses."""
+
+    def run(recipe, number):
+        monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
+        train(model, pairs, tmp_path / "loop", recipe, pairs, max_train_samples=number)
+        log = [json.loads(line) for line in (tmp_path / "loop/train_log.jsonl").read_text().splitlines()]
+        arguments = NLITrainingArguments.from_recipe(recipe, tmp_path / "trainer", logging_steps=1, **QUIET)
+        trainer = make_trainer(model, rows.select(range(number)), rows, arguments)
+        trainer.train()
+        return log, trainer
+
+    return run
+
+
+@pytest.mark.parametrize("number", [143, 34])
 @pytest.mark.parametrize(
     "changes",
     [
         {},
         {"gradient_accumulation_steps": 2},
-        {"loss_reduction": "sum", "max_grad_norm": 0.0},
+        {"gradient_accumulation_steps": 4},
+        {"gradient_accumulation_steps": 4, "loss_reduction": "sum", "max_grad_norm": 0.0},
         {"gradient_checkpointing": True},
     ],
 )
-def test_the_same_steps_as_the_accelerate_loop(changes, model, pairs, rows, tmp_path, monkeypatch):
-    """143 pairs, so that a batch of each epoch is smaller."""
-    monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
-    recipe = Recipe(**RECIPE | changes)
-    train(model, pairs, tmp_path / "loop", recipe, pairs, max_train_samples=143)
-    lines = (tmp_path / "loop/train_log.jsonl").read_text().splitlines()
-    expected = losses(map(json.loads, lines))
-    arguments = NLITrainingArguments.from_recipe(recipe, tmp_path / "trainer", logging_steps=1, **QUIET)
-    trainer = make_trainer(model, rows.select(range(143)), rows, arguments)
-    trainer.train()
-    assert len(expected) == (27 if changes.get("gradient_accumulation_steps") else 54)
+def test_the_same_steps_as_the_accelerate_loop(changes, number, run_both):
+    """In steps of 8, 16 and 32 pairs, of which 143 leave 7 or 15, and 34 leave 2, too few for 4 parts."""
+    log, trainer = run_both(Recipe(**RECIPE | changes), number)
+    size = 8 * changes.get("gradient_accumulation_steps", 1)
+    expected = losses(log)
+    assert len(expected) == 3 * math.ceil(number / size)
     if changes.get("loss_reduction"):  # Trainer logs what is reduced
-        sampler = trainer.get_train_dataloader().batch_sampler
-        expected = [loss * size for loss, size in zip(expected, step_sizes(sampler), strict=True)]
-    assert losses(trainer.state.log_history) == pytest.approx(expected, abs=1e-5)
-    accuracies = [record["eval_accuracy"] for record in trainer.state.log_history if "eval_accuracy" in record]
-    assert accuracies == [record["eval_accuracy"] for record in read_epochs(tmp_path / "loop")[1:]]
+        lengths = trainer.get_train_dataloader().dataset.table.lengths
+        steps = [len(step) for epoch in (1, 2, 3) for step in epoch_batches(lengths, size, 42, epoch)]
+        expected = [loss * step for loss, step in zip(expected, steps, strict=True)]
+    history = trainer.state.log_history
+    assert losses(history) == pytest.approx(expected, abs=1e-5)
+    assert validation(history, "eval_accuracy") == validation(log, "eval_accuracy")
+    assert validation(history, "eval_loss") == pytest.approx(validation(log, "eval_loss"), abs=1e-5)
 
 
-def step_sizes(sampler):
-    """The pairs of each batch of three epochs."""
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        yield from map(len, sampler)
-
-
-def test_batches_of_two_processes_are_parts_of_one_s_steps():
-    lengths = numpy.random.default_rng(0).integers(5, 60, 1000)
-    sizes = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
-    one, two = (NLITrainingArguments("unused", use_cpu=True, **sizes) for _ in range(2))
-    one.per_device_train_batch_size = 16
-    two = SimpleNamespace(**vars(two), world_size=2)
-    batches = list(BatchSamplerShard(StepSampler(lengths, two), 2, process) for process in range(2))
-    ours, theirs = ([*map(set, batch)] for batch in batches)
-    both = [first | second for first, second in zip(ours, theirs, strict=True)]
-    assert both == [set(rows) for rows in StepSampler(lengths, one)]
-    assert len(StepSampler(lengths, two)) == 2 * len(ours) == len(list(StepSampler(lengths, two)))
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_same_weights_as_the_accelerate_loop(reduction, run_both, tmp_path):
+    recipe = {"gradient_accumulation_steps": 4, "num_train_epochs": 1, "warmup_ratio": 0.0}
+    _, trainer = run_both(Recipe(**RECIPE | recipe, loss_reduction=reduction), 34)
+    ours, theirs = load_file(tmp_path / "loop/model.safetensors"), trainer.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(theirs[name], tensor, atol=1e-6, rtol=0)
 
 
 def test_it_resumes_in_the_middle_of_an_epoch(model, rows, tmp_path):
