@@ -57,6 +57,13 @@ class NLITrainingArguments(TrainingArguments):
         metadata={"help": "Whether to replace the model in output_dir, once there is a new one."},
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # What Trainer takes, a recipe must take too, but for parts of epochs and more kinds of schedules.
+        others = {"num_train_epochs", "lr_scheduler_type", "gradient_checkpointing"}
+        names = {each.name for each in dataclasses.fields(self)} - others
+        Recipe(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Recipe) if each.name in names})
+
     @classmethod
     def from_recipe(cls, recipe: Recipe, output_dir: str | Path, **others: Any) -> NLITrainingArguments:
         """Says a recipe in Trainer's words.
