@@ -121,7 +121,7 @@ def make_trainer(
         InputError: If the model can't be loaded.
     """
     set_seed(arguments.seed)
-    model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout)
+    model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed)
     order = label_order(model.config)
     length = input_length(model.config, tokenizer, arguments.max_seq_length)
 
@@ -135,7 +135,7 @@ def make_trainer(
     table = TokenTable.open(train_data, tokenizer)
 
     def make_model() -> PreTrainedModel:
-        model, _ = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout)
+        model, _ = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed)
         prepare_attention(model, table, arguments.soften_attention, arguments.device)
         return model
 
