@@ -19,7 +19,6 @@ os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
 
 import huggingface_hub.constants
 import pytest
-from accelerate.state import AcceleratorState, GradientState
 from helpers import write_pairs, write_tiny_model
 from hypothesis import settings
 
@@ -66,11 +65,3 @@ def hub(monkeypatch) -> Hub:
     monkeypatch.setenv("HF_TOKEN", "hf_write")
     monkeypatch.setattr("hf_nli.hub.push.WAITS", (0.01, 0.01, 0.01))
     return HUB
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerator():
-    """Accelerate keeps its precision for the life of a process; each test chooses its own."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()

@@ -32,7 +32,7 @@ def predict_logits(
     Returns:
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
     """
-    order = label_order(accelerator.unwrap_model(model).config)
+    order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
     model.eval()
     rows = numpy.argsort(-table.lengths, kind="stable")
     logits = torch.zeros(len(table), len(order), device=accelerator.device)
