@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard
-from huggingface_hub.errors import HfHubHTTPError
-from yaml import YAMLError
+from huggingface_hub import EvalResult
 
 from hf_nli.card.facts import CardFacts
-from hf_nli.core.hub_ids import hub_id
 from hf_nli.model.evaluations import EvaluationRecord
-from hf_nli.model.folder import CARD
 
 PRECISIONS = {"no": "float32"}  # what others are called anyway
 
@@ -83,25 +78,6 @@ def conditions(record: EvaluationRecord) -> str:
     if record.label_names:
         parts.append(f"label_names {' '.join(record.label_names)}")
     return ", ".join(parts)
-
-
-def base_license(model_name_or_path: str) -> str | None:
-    """Finds the licence that a model's card has.
-
-    Args:
-        model_name_or_path: A model folder or Hub id.
-
-    Returns:
-        The licence; None if there is no card, it has none, or the Hub can't be reached.
-    """
-    file = Path(model_name_or_path) / CARD
-    if not (file.is_file() or hub_id(model_name_or_path)):
-        return None
-    try:
-        card = ModelCard.load(file if file.is_file() else model_name_or_path, ignore_metadata_errors=True)
-    except (HfHubHTTPError, OSError, ValueError, YAMLError):
-        return None
-    return card.data.license if isinstance(card.data.license, str) else None
 
 
 def _results(facts: CardFacts) -> list[EvalResult]:

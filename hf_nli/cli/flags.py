@@ -63,6 +63,12 @@ class TrainArguments:
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "Whether to replace a model in output_dir, once the new one is complete."}
+    )
+    license: str | None = field(
+        default=None, metadata={"help": "License of the weights, for the card; default: the base model's."}
+    )
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)

@@ -67,7 +67,9 @@ def quickstart(output_dir: str | Path) -> str:
     report = convert(
         str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
     )
-    training = train(str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE)
+    training = train(
+        str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE, overwrite_output_dir=again
+    )
     scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
     predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
     model, tokenizer = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
@@ -76,8 +78,8 @@ def quickstart(output_dir: str | Path) -> str:
         folder=folder,
         difference=report.max_abs_difference,
         source=report.source_float32_difference,
-        seconds=training["seconds"],
-        validation=training["eval_accuracy"],
+        seconds=training.seconds,
+        validation=training.eval_accuracy,
         accuracy=scores.accuracy,
         majority=scores.baselines["majority"],
         majority_label=max(labels, key=lambda label: labels[label]["support"]),

@@ -83,7 +83,8 @@ def reproduce(
             convert(*arguments, overwrite_output_dir=overwrite_output_dir)
     state.wait_for_everyone()
     options = {"data_options": data_options}
-    training = train(str(converted), dataset, folder / "model", recipe, run_options=run_options, **options)
+    train_options = {"run_options": run_options, "overwrite_output_dir": overwrite_output_dir}
+    training = train(str(converted), dataset, folder / "model", recipe, **train_options, **options)
     scores = evaluate(str(folder / "model"), dataset, folder / "scores", "test", **options)
     last = read_epochs(folder / "model")[-1]
     report = ConversionReport.from_json(json.loads((converted / CONVERSION).read_text(encoding="utf-8")))
@@ -95,12 +96,12 @@ def reproduce(
         loss=last["train_loss"],
         train_accuracy=last["train_accuracy"],
         test_accuracy=scores.accuracy,
-        speed=training["examples_per_second"],
-        device=training["device"] + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
-        train_pairs=training["num_train_examples"],
+        speed=training.examples_per_second,
+        device=training.device + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
+        train_pairs=training.num_train_examples,
         test_pairs=scores.examples,
-        best_epoch=training["best_epoch"],
-        epochs=training["epochs"],
+        best_epoch=training.best_epoch,
+        epochs=training.epochs,
         difference=report.max_abs_difference,
         folder=folder,
     )

@@ -53,7 +53,7 @@ def _convert(arguments: ConvertArguments) -> None:
 
 def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
     from hf_nli.model.folder import read_epochs
-    from hf_nli.training.log import closing_table, in_the_books_words
+    from hf_nli.runs.log import closing_table, d2l_line
     from hf_nli.training.train import train
 
     own = ("recipe", "push_to_hub", "hub_model_id")
@@ -65,15 +65,15 @@ def _train(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions,
             raise InputError("--push_to_hub needs --hub_model_id USER/NAME")
         check(arguments.hub_model_id)  # before the work, not after it
     results = train(**places, recipe=recipe, data_options=data_options, run_options=run_options)
-    print(closing_table(arguments.output_dir, results["best_epoch"]))
+    print(closing_table(arguments.output_dir, results.best_epoch))
     if recipe.test_each_epoch:
-        print(in_the_books_words(read_epochs(arguments.output_dir)[-1]))
-        print(f"{results['examples_per_second']:.1f} examples/sec on {results['device']}")
+        print(d2l_line(read_epochs(arguments.output_dir)[-1]))
+        print(f"{results.examples_per_second:.1f} examples/sec on {results.device}")
     print(
-        f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
-        f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
-        f"  best epoch {results['best_epoch']}: validation accuracy {results['eval_accuracy']:.3f}, "
-        f"loss {results['eval_loss']:.3f}\n"
+        f"Trained on {results.num_train_examples} pairs for {results.epochs} epochs, {results.steps} steps, "
+        f"in {results.seconds:.0f} s: {results.examples_per_second:.0f} examples/s on {results.device}.\n"
+        f"  best epoch {results.best_epoch}: validation accuracy {results.eval_accuracy:.3f}, "
+        f"loss {results.eval_loss:.3f}\n"
         f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
     if arguments.push_to_hub and _first():
@@ -240,7 +240,8 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
         with nullcontext() if first else redirect_stdout(None):
             function(*parser.parse_args_into_dataclasses(argv))
     except InputError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        if first:  # of several processes, all raise it
+            print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
     except Interrupted as interrupted:
         if first:

@@ -12,6 +12,7 @@ import pyarrow.compute
 from datasets import Dataset
 
 from hf_nli.core.errors import InputError
+from hf_nli.core.hub_ids import public_name
 from hf_nli.core.labels import LABELS
 from hf_nli.data.load import NLIData
 from hf_nli.settings.options import DataOptions
@@ -30,12 +31,14 @@ class RunPairs:
         validation: Those to validate on.
         test: Those to test on, if that was asked for and they are there.
         dropped: Training rows without a gold label.
+        validated_on: Where the validation pairs are from, for people.
     """
 
     train: Dataset
     validation: Dataset
     test: Dataset | None
     dropped: int
+    validated_on: str
 
 
 def read_splits(
@@ -58,15 +61,19 @@ def read_splits(
     name, pairs = data.read_first("train")
     if validation_dataset:
         options = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
-        validation = _three_way(validation_dataset, options).read_first("validation")[1]
+        source = _three_way(validation_dataset, options)
+        split, validation = source.read_first("validation")
+        validated_on = public_name(validation_dataset) + (f", {split}" if len(source.names) > 1 else "")
     elif "validation" in data.names and name != "validation":
         validation = data.read_first("validation")[1]
+        validated_on = f"{public_name(dataset)}, validation"
     else:
         pairs, validation = _set_aside(pairs, dataset, seed)
+        validated_on = f"{VALIDATION_SHARE:.0%} of the training rows".replace("%", " %")
     if shared := count_shared(pairs, validation):
         logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
     test = data.read_first("test")[1] if with_test and "test" in data.names else None
-    return RunPairs(pairs, validation, test, data.dropped[name])
+    return RunPairs(pairs, validation, test, data.dropped[name], validated_on)
 
 
 def _three_way(source: str, options: DataOptions) -> NLIData:

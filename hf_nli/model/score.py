@@ -34,20 +34,20 @@ def predict_logits(
     Returns:
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
     """
-    order = label_order(accelerator.unwrap_model(model).config)
+    order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
     model.eval()
     rows = numpy.argsort(-table.lengths, kind="stable")
     logits = torch.zeros(len(table), len(order), device=accelerator.device)
     step = batch_size * accelerator.num_processes
     hidden = not accelerator.is_main_process
     for start in tqdm(range(0, len(rows), step), desc="Evaluating", leave=False, disable=hidden):
-        part, counts = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
-        batch = table.batch(part)
+        part = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
+        batch = table.batch(part.rows)
         del batch["labels"]
         with autocast(accelerator.device, precision):
             outputs = model(**batch).logits[:, order].float()
-        if counts:
-            logits[torch.from_numpy(part).to(logits.device)] = outputs
+        if part.counts:
+            logits[torch.from_numpy(part.rows).to(logits.device)] = outputs
     # A row is another process's where it is zero.
     return accelerator.reduce(logits).cpu(), table.labels.cpu()
 

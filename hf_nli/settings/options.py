@@ -31,6 +31,7 @@ class RunOptions:
     resume_from_checkpoint: str | None = field(
         default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
     )
+    logging_steps: int = field(default=50, metadata={"help": "Log the loss every so many steps."})
     report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
         default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
     )
@@ -39,8 +40,9 @@ class RunOptions:
         steps = self.checkpointing_steps
         if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
             raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        if self.checkpoints_total_limit is not None and self.checkpoints_total_limit < 1:
-            raise InputError(f"--checkpoints_total_limit is {self.checkpoints_total_limit}; it must be at least 1")
+        for name in ("checkpoints_total_limit", "logging_steps"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True)
