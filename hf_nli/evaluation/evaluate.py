@@ -65,12 +65,13 @@ def evaluate(
         if split is not None and split not in data.names:
             raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
         split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
+        label_names = tuple(pairs.features["label"].names)
         encoded = encode(pairs, tokenizer, length, truncation)
         table = TokenTable.open(encoded, tokenizer).to(accelerator.device)
     model = accelerator.prepare_model(model, evaluation_mode=True)
     logits, labels = predict_logits(accelerator, model, table, per_device_eval_batch_size)
-    logits, merged = merge_labels(logits, data.labels)
-    scores = score(logits, labels, data.labels)
+    logits, merged = merge_labels(logits, label_names)
+    scores = score(logits, labels, label_names)
     results = {
         "model": str(model_name_or_path),
         "dataset": str(dataset),
@@ -83,7 +84,7 @@ def evaluate(
         **scores,
     }
     if accelerator.is_main_process:
-        _write(Path(output_dir), results, pairs, logits, data.labels)
+        _write(Path(output_dir), results, pairs, logits, label_names)
         if Path(model_name_or_path).is_dir():
             with card_matters_less():
                 add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)

@@ -77,7 +77,7 @@ def train(
         splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
         data = {name: encode(split, tokenizer, max_length, recipe.truncation) for name, split in splits.items()}
         tables = {name: TokenTable.open(encoded, tokenizer) for name, encoded in data.items()}
-    identity = {f"{name}_data": encoded._fingerprint for name, encoded in data.items()}
+    identity = {f"{name}_data": table.sha256 for name, table in tables.items()}
     run = Run(accelerator, model, tokenizer, tables, recipe, run_options, Path(output_dir), identity)
     results = run.fit() | {"num_train_examples": len(pairs.train), "dropped_examples": pairs.dropped}
     if accelerator.is_main_process:
