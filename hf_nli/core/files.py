@@ -22,8 +22,9 @@ from huggingface_hub import constants
 
 from hf_nli.core.errors import InputError
 
-# What reading a zip raises that is damaged, encrypted (RuntimeError), or compressed in a way that Python doesn't know.
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+# What reading a zip raises, beside OSError, if it is damaged, encrypted (RuntimeError), or compressed in a way that
+# Python doesn't know (NotImplementedError, which is one).
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -137,6 +138,14 @@ def locked(path: str | Path) -> FileLock:
     except OSError as error:
         raise InputError(f"{locks}: can't be written to ({error.strerror}); set HF_HOME to another folder") from error
     return FileLock(locks / f"{hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()}.lock")
+
+
+def is_zip(path: str | Path) -> bool:
+    """Says whether a file is a zip, also if it is a damaged one, which opening it will tell."""
+    try:
+        return zipfile.is_zipfile(path)
+    except DAMAGED_ZIP:
+        return True
 
 
 def sha256(path: str | Path) -> str:

@@ -16,10 +16,14 @@ from typing import IO, Any, Protocol, TextIO
 import pyarrow.parquet
 from datasets import Features
 
+from hf_nli.core.errors import InputError, reason
+
 # Columns by name, with the names that ids in them stand for, if the file says so.
 Columns = dict[str, list[str] | None]
 # The line that a row ends on, from 1, if rows have lines, and the values asked for.
 Row = tuple[int | None, tuple[Any, ...]]
+# What `datasets` raises for damaged JSON of its own, which describes columns.
+DAMAGED_FEATURES = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class DamagedRow(ValueError):
@@ -122,7 +126,11 @@ class Parquet:
     def columns(self, file: Path) -> Columns:
         """Reads the schema."""
         with _parquet(file) as parquet:
-            return names_of_ids(Features.from_arrow_schema(parquet.schema_arrow))
+            schema = parquet.schema_arrow
+        try:
+            return names_of_ids(Features.from_arrow_schema(schema))
+        except DAMAGED_FEATURES as error:
+            raise InputError(f"{file}: can't be loaded, its schema is damaged ({reason(error)})") from error
 
     def rows(self, file: Path, columns: Sequence[str]) -> Iterator[Row]:
         """Reads the rows, a batch at a time."""

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,8 +16,8 @@ from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from hf_nli.core.cache import content_key, kept_folder
 from hf_nli.core.errors import InputError, reason
-from hf_nli.core.files import DAMAGED_ZIP
-from hf_nli.data.forms import FORMS, split_name
+from hf_nli.core.files import DAMAGED_ZIP, is_zip
+from hf_nli.data.forms import DAMAGED_FEATURES, FORMS, split_name
 from hf_nli.data.parts import FilePart, Part, TablePart, file_key, loading
 
 CACHE_VERSION = 1  # of unpacked archives: to be raised when other files of them are taken
@@ -72,13 +73,13 @@ def _local(source: str, path: Path) -> dict[str, Split]:
 
 
 def _zip(source: str, path: Path) -> dict[str, Split] | None:
-    return _local(source, _unpacked(path)) if path.is_file() and zipfile.is_zipfile(path) else None
+    return _local(source, _unpacked(path)) if path.is_file() and is_zip(path) else None
 
 
 def _saved(source: str, path: Path) -> dict[str, Split] | None:
     if not any((path / file).is_file() for file in _SAVED):
         return None
-    with loading(source, KeyError, TypeError, ValueError):  # damaged JSON files of `datasets` raise those, too
+    with loading(source, *DAMAGED_FEATURES):
         saved = load_from_disk(str(path))
     if isinstance(saved, DatasetDict):
         return _tables(source, saved)
@@ -156,19 +157,22 @@ def _unpacked(archive: Path) -> Path:
     """Unpacks the data files of a zip, once; no member can leave its folder."""
 
     def write(folder: Path) -> None:
-        written: set[str] = set()
         try:
             with zipfile.ZipFile(archive) as members:
-                for member in members.infolist():
-                    place = PurePosixPath(member.filename)
-                    if member.is_dir() or split_name(place)[1] not in FORMS or "__MACOSX" in place.parts:
-                        continue
-                    file = members.extract(member, folder)  # which takes ".." and a leading "/" out of names
-                    if file in written:
-                        name = Path(file).relative_to(folder)
-                        raise InputError(f"{archive}: two of its files are unpacked as {name}; rename one of them")
-                    written.add(file)
+                # `extract` takes ".." and a leading "/" out of names
+                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_data(member))
         except DAMAGED_ZIP as error:
-            raise InputError(f"{archive}: a damaged or encrypted zip ({error})") from error
+            raise InputError(f"{archive}: a damaged or encrypted zip ({reason(error)})") from error
+        except OSError as error:
+            raise InputError(f"{archive}: can't be unpacked ({reason(error)})") from error
+        for file, members_of_that_name in files.items():
+            if members_of_that_name > 1:
+                name = Path(file).relative_to(folder)
+                raise InputError(f"{archive}: {members_of_that_name} files of it are unpacked as {name}; rename them")
 
     return kept_folder(f"unpacked-{content_key(file_key(archive), CACHE_VERSION)}", write)
+
+
+def _is_data(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename)
+    return not member.is_dir() and split_name(path)[1] in FORMS and "__MACOSX" not in path.parts

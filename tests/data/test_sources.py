@@ -211,7 +211,7 @@ def test_no_zip_member_takes_the_place_of_another(other, tmp_path):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a/train.jsonl", LINE)
         archive.writestr(other, LINE * 2)
-    with pytest.raises(InputError, match="two.zip: two of its files are unpacked as a/train.jsonl"):
+    with pytest.raises(InputError, match="two.zip: 2 files of it are unpacked as a/train.jsonl; rename them"):
         load_nli(str(tmp_path / "two.zip"))
 
 
