@@ -9,17 +9,11 @@ from helpers import write_tiny_model
 
 from hf_nli.card.commands import commands
 from hf_nli.card.facts import read_facts
-from hf_nli.cli.flags import ConvertArguments, EvaluateArguments, TrainArguments
+from hf_nli.cli.run import COMMANDS
 from hf_nli.evaluation.record import add_evaluation
 from hf_nli.model.reports import read_reports
-from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
 
-FLAGS = {
-    "convert": (ConvertArguments,),
-    "train": (TrainArguments, Recipe, DataOptions),
-    "evaluate": (EvaluateArguments, DataOptions),
-}
 BEFORE = {"model": "bert", "dataset": "stanfordnlp/snli", "base_model_sha256": "0" * 64, "versions": {}}
 BEFORE |= {"recipe": vars(Recipe()) | {"seed": 1}, "arguments": {}}
 
@@ -33,7 +27,7 @@ def lines(folder):
     found = commands(read_facts(folder, read_reports(folder)))
     for line in found:
         program, command, *words = shlex.split(line, comments=True) or ("hf-nli", "train")
-        known = {field.name for each in FLAGS[command] for field in dataclasses.fields(each)}
+        known = {field.name for each in COMMANDS[command].settings for field in dataclasses.fields(each)}
         assert program == "hf-nli" and {word[2:] for word in words if word.startswith("--")} <= known, line
     return found
 
