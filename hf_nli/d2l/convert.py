@@ -9,11 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None
-
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
@@ -147,8 +142,12 @@ def _given(
 
 
 def _peak_memory() -> int | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _unk_rates(checkpoint: Checkpoint, text_sample: str) -> dict[str, float]:

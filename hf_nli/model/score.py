@@ -35,6 +35,7 @@ def predict_logits(
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
     """
     order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
+    assert order is not None  # load_model gives no other models
     model.eval()
     rows = numpy.argsort(-table.lengths, kind="stable")
     logits = torch.zeros(len(table), len(order), device=accelerator.device)
