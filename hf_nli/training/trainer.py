@@ -71,7 +71,9 @@ def make_trainer(
     for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
         _check_labels(name, pairs)
     set_seed(arguments.seed)
-    model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout, revision=revision)
+    model, tokenizer = load_model(
+        model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
+    )
     order = label_order(model.config)
     assert order is not None  # load_model takes no other models
     length = input_length(model.config, tokenizer, arguments.max_seq_length)
