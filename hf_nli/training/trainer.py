@@ -70,7 +70,6 @@ def make_trainer(
     """
     for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
         _check_labels(name, pairs)
-    set_seed(arguments.seed)
     model, tokenizer = load_model(
         model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
     )
