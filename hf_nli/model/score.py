@@ -39,12 +39,12 @@ def predict_logits(
     step = batch_size * accelerator.num_processes
     hidden = not accelerator.is_main_process
     for start in tqdm(range(0, len(rows), step), desc="Evaluating", leave=False, disable=hidden):
-        part, counts = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
-        batch = table.batch(part)
+        part = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
+        batch = table.batch(part.rows)
         del batch["labels"]
         outputs = model(**batch).logits[:, order].float()
-        if counts:
-            logits[torch.from_numpy(part).to(logits.device)] = outputs
+        if part.counts:
+            logits[torch.from_numpy(part.rows).to(logits.device)] = outputs
     # A row is another process's where it is zero.
     return accelerator.reduce(logits).cpu(), table.labels.cpu()
 

@@ -31,6 +31,7 @@ from hf_nli.settings.recipe import Recipe
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training import checkpoints as checkpointing
 from hf_nli.training.attention import prepare_attention
+from hf_nli.training.compat import checkpoint_activations
 from hf_nli.training.log import Reporter
 from hf_nli.training.optimization import make_optimizer, make_schedule
 from hf_nli.training.signals import SignalWatch
@@ -75,9 +76,7 @@ class Run:
         self.table = self.tables["train"]
         prepare_attention(model, tables["train"], recipe.soften_attention, accelerator.device)
         if recipe.gradient_checkpointing:
-            # Transformers is about to rename it.
-            enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
-            enable({"use_reentrant": False})
+            checkpoint_activations(model)
         optimizer = make_optimizer(model, recipe)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.total_steps, self.epochs = self._plan()
@@ -204,17 +203,17 @@ class Run:
         )
         # Processes' gradients are averaged; what counts is each row's share of the whole batch.
         scale = accelerator.num_processes / (len(rows) if self.recipe.loss_reduction == "mean" else 1)
-        for index, (part, counts) in enumerate(parts):
-            batch = self.table.batch(part)
+        for index, part in enumerate(parts):
+            batch = self.table.batch(part.rows)
             labels = batch.pop("labels")
             with nullcontext() if index == len(parts) - 1 else accelerator.no_sync(self.model):
                 logits = self.model(**batch).logits[:, self.order].float()
                 loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
-                accelerator.backward(loss * (scale if counts else 0.0))
-            if counts:
+                accelerator.backward(loss * (scale if part.counts else 0.0))
+            if part.counts:
                 sums = torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum()])
                 for meter in self.meters.values():
-                    meter.add(sums, self.table.lengths[part], self.table.width(part))
+                    meter.add(sums, self.table.lengths[part.rows], self.table.width(part.rows))
         if self.recipe.max_grad_norm:
             accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()

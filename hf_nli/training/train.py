@@ -65,7 +65,9 @@ def train(
     accelerator = make_accelerator(recipe, run_options, Path(output_dir))
     set_seed(recipe.seed)
     with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout, revision=revision)
+        model, tokenizer = load_model(
+            model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
+        )
         max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
         pairs = read_splits(
             dataset, validation_dataset, data_options or DataOptions(), recipe.seed, recipe.test_each_epoch

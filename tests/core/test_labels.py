@@ -8,7 +8,10 @@ from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_id, label_order, la
 
 def test_label_order():
     assert label_order(BertConfig(id2label={0: "CONTRADICTION", 1: "entailment", 2: "Neutral"})) == [1, 2, 0]
+    assert label_order(BertConfig(id2label={0: "neutral", 1: "Contradictory", 2: "entails"})) == [2, 0, 1]
     assert label_order(BertConfig(num_labels=3)) is None
+    both = {0: "entailment", 1: "neutral", 2: "contradiction", 3: "contradictory"}
+    assert label_order(BertConfig(id2label=both)) is None
     assert label_order(BertConfig(id2label={0: "entailment", 1: "not_entailment"})) is None
 
 
@@ -19,6 +22,7 @@ def test_label_order():
         (["entailment", "neutral"], LABELS),  # SNLI's rows may lack a label
         ([], LABELS),
         (["neutral", "entails"], TWO_WAY_LABELS),
+        (["neutral", "entails", "contradicts"], LABELS),
         (["non-entailment"], TWO_WAY_LABELS),
         (["Not Entailment", "entailment"], LABELS),  # unknown, so that the row with it is named
     ],
@@ -34,6 +38,7 @@ def test_label_set(names, labels):
         (" Entailment ", 0, 0),
         ("entails", 0, 0),
         ("neutral", 1, 1),
+        ("contradictory", 2, 1),
         ("CONTRADICTION", 2, 1),
         ("not-entailment", None, 1),
         ("maybe", None, None),
@@ -41,4 +46,4 @@ def test_label_set(names, labels):
     ],
 )
 def test_label_id(name, three, two):
-    assert (label_id(name, LABELS), label_id(name, TWO_WAY_LABELS)) == (three, two)
+    assert (label_id(name, LABELS), label_id(name, tuple(list(TWO_WAY_LABELS)))) == (three, two)
