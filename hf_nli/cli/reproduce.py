@@ -1,23 +1,17 @@
-"""The book's chapter in one go: download, convert, fine-tune on SNLI, test, and compare with what it printed."""
+"""`hf-nli reproduce`: the book's chapter in one go: download, convert, fine-tune on SNLI, test, and compare."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
-
+from hf_nli.cli.command import Command
+from hf_nli.cli.flags import DATASET_HELP, RECIPE_HELP
 from hf_nli.core.errors import InputError
-from hf_nli.d2l.convert import convert
-from hf_nli.d2l.download import PUBLISHED
-from hf_nli.data.load import NLIData
-from hf_nli.evaluation.evaluate import evaluate
-from hf_nli.model.folder import CONVERSION, read_epochs
 from hf_nli.settings.options import DataOptions, RunOptions
-from hf_nli.settings.recipe import Recipe
-from hf_nli.training.train import train
+from hf_nli.settings.recipe import Recipe, RecipeName
 
 # Of the book's section "Natural Language Inference: Fine-Tuning BERT": what it printed of bert.small on two GPUs, and
 # the accuracy that its exercise asks of bert.base.
@@ -38,6 +32,33 @@ The test accuracy is that of epoch {best_epoch} of {epochs}, the best on validat
   {folder}/model      that model, fine-tuned; README.md is its card
   {folder}/scores     eval_results.json, predictions.jsonl and confusion_matrix.png of the test pairs
 To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NAME"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceArguments:
+    """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
+
+    output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
+    checkpoint: Literal["bert.small", "bert.base"] = field(
+        default="bert.small", metadata={"help": "Which of d2l's checkpoints to fine-tune."}
+    )
+    source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
+    dataset: str = field(default="stanfordnlp/snli", metadata=DATASET_HELP)
+    recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
+
+
+def execute(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
+    """Runs it, and prints its figures beside the book's."""
+    summary = reproduce(
+        output_dir=arguments.output_dir,
+        checkpoint=arguments.checkpoint,
+        source=arguments.source,
+        dataset=arguments.dataset,
+        recipe=recipe,
+        data_options=data_options,
+        run_options=run_options,
+    )
+    print(summary)
 
 
 def reproduce(
@@ -66,6 +87,16 @@ def reproduce(
     Raises:
         InputError: If something can't be downloaded, read or written, or if the data lack a split.
     """
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    from hf_nli.d2l.convert import convert
+    from hf_nli.d2l.download import PUBLISHED
+    from hf_nli.data.load import NLIData
+    from hf_nli.evaluation.evaluate import evaluate
+    from hf_nli.model.folder import CONVERSION, read_epochs
+    from hf_nli.training.train import train
+
     folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
     if state.is_main_process:
@@ -74,9 +105,10 @@ def reproduce(
             raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
         convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
     state.wait_for_everyone()
-    options = {"data_options": data_options}
-    training = train(str(converted), dataset, folder / "model", recipe, run_options=run_options, **options)
-    scores = evaluate(str(folder / "model"), dataset, folder / "scores", "test", **options)
+    training = train(
+        str(converted), dataset, folder / "model", recipe, data_options=data_options, run_options=run_options
+    )
+    scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
     last, report = read_epochs(folder / "model")[-1], json.loads((converted / CONVERSION).read_text(encoding="utf-8"))
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
@@ -95,3 +127,11 @@ def reproduce(
         difference=report["max_abs_difference"],
         folder=folder,
     )
+
+
+COMMAND = Command(
+    "reproduce",
+    "the book's chapter: download, convert, fine-tune on SNLI, test",
+    (ReproduceArguments, Recipe, DataOptions, RunOptions),
+    execute,
+)
