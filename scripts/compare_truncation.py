@@ -27,6 +27,7 @@ from hf_nli.core.files import staged, write_json
 from hf_nli.data.splits import read_splits
 from hf_nli.data.table import TokenTable
 from hf_nli.model.load import load_model, load_tokenizer
+from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import predict_logits, score
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
@@ -113,10 +114,10 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) 
         pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
         accelerator, (model, tokenizer) = Accelerator(), load_model(str(whole))
         table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
-        model = accelerator.prepare_model(model, evaluation_mode=True)
-        table = table.to(accelerator.device)
-        scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size))
-        write_json(known, scores["accuracy"])
+        precision = resolve_precision(Recipe.mixed_precision, accelerator.device.type)  # as in training
+        model, table = model.to(accelerator.device), table.to(accelerator.device)
+        scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size, precision))
+        write_json(known, scores.accuracy)
     return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import REVISION_HELP
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class ConvertArguments:
         default=None,
         metadata={"help": "Labels of a fine-tuned d2l net's outputs; default: entailment contradiction neutral."},
     )
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
 
 
 def execute(arguments: ConvertArguments) -> None:
@@ -52,18 +53,19 @@ def execute(arguments: ConvertArguments) -> None:
         revision=arguments.revision,
         framework=arguments.framework,
         d2l_label_order=arguments.d2l_label_order,
+        overwrite_output_dir=arguments.overwrite_output_dir,
     )
     print(
-        f"Converted {report['source']} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
-        f"  hidden size {report['hidden_size']} with {report['num_attention_heads']} heads for d2l's "
-        f"{report['sizes']['num_hiddens']} with {report['sizes']['num_heads']}\n"
-        f"  in {report['seconds']:.0f} s; largest difference from d2l's function {report['max_abs_difference']:.1e} "
-        f"(d2l's own float32: {report['source_float32_difference']:.1e})\n"
+        f"Converted {report.source} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
+        f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
+        f"{report.sizes['num_hiddens']} with {report.sizes['num_heads']}\n"
+        f"  in {report.seconds:.0f} s; largest difference from d2l's function {report.max_abs_difference:.1e} "
+        f"(d2l's own float32: {report.source_float32_difference:.1e})\n"
         + "".join(
             f"  words of {arguments.text_sample} that it doesn't know in text style {style}: {rate:.2%}\n"
-            for style, rate in report.get("unk_rate", {}).items()
+            for style, rate in (report.unk_rate or {}).items()
         )
-        + f"  {len(report['carried_over'])} tensors carried over, {len(report['not_carried_over'])} not; "
+        + f"  {len(report.carried_over)} tensors carried over, {len(report.not_carried_over)} not; "
         f"all in {arguments.output_dir}/conversion_report.json"
     )
 

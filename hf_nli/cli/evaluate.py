@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, REVISION_HELP, LengthArguments, model_help
@@ -22,6 +23,9 @@ class EvaluateArguments(LengthArguments):
         default=Recipe.per_device_eval_batch_size, metadata={"help": "Pairs a batch, on each process."}
     )
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] = field(
+        default="no", metadata={"help": "Precision of matrix products; no is float32, auto what is fast."}
+    )
 
 
 def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
@@ -38,16 +42,19 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         truncation=arguments.truncation,
         data_options=data_options,
         revision=arguments.revision,
+        mixed_precision=arguments.mixed_precision,
     )
+    figures = ", ".join(f"{title} {figure:.4f}" for title, figure in results.figures.items())
     print(
-        f"{results['split']}: accuracy {results['accuracy']:.4f}, loss {results['loss']:.4f} on {results['examples']} "
-        f"pairs, {results['dropped']} without a gold label dropped "
-        f"(always the most frequent label: {results['baselines']['majority']:.4f})"
+        (f"{results.split}: " if results.split else "")
+        + f"{figures} on {results.examples} pairs, {results.dropped} without a gold label dropped "
+        f"(always the most frequent label: {results.baselines['majority']:.4f})"
     )
-    for label, scores in results["per_label"].items():
-        figures = ", ".join(f"{name} {scores[name]:.3f}" for name in ("precision", "recall", "f1"))
+    for label, scores in results.per_label.items():
+        columns = {name: scores[name] for name in ("precision", "recall", "f1")}
+        figures = ", ".join(f"{name} {figure:.3f}" for name, figure in columns.items())
         print(f"  {label:<13} {figures}, support {scores['support']}")
-    for label, merged in results.get("merged_labels", {}).items():
+    for label, merged in (results.merged_labels or {}).items():
         print(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
     print(f"  eval_results.json, predictions.jsonl and confusion_matrix.png in {arguments.output_dir}")
 

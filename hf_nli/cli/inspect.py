@@ -26,7 +26,7 @@ class InspectArguments:
 
 def execute(arguments: InspectArguments, data_options: DataOptions) -> None:
     """Counts, and prints tables."""
-    from hf_nli.evaluation.inspection import inspect_data, summary
+    from hf_nli.evaluation.inspection import inspect_data
 
     results = inspect_data(
         dataset=arguments.dataset,
@@ -35,7 +35,7 @@ def execute(arguments: InspectArguments, data_options: DataOptions) -> None:
         max_seq_length=arguments.max_seq_length,
         data_options=data_options,
     )
-    print(summary(results))
+    print(results.summary())
     if arguments.output_dir:
         print(f"inspect_results.json and length_histogram.png in {arguments.output_dir}")
 

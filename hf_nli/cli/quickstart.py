@@ -75,22 +75,27 @@ def quickstart(output_dir: str | Path) -> str:
     from hf_nli.training.train import train
 
     folder = Path(output_dir)
+    again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
     with _one_thread():
         sample = write_sample(folder / "sample")
-        report = convert(str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads)
-        training = train(str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE)
+        report = convert(
+            str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
+        )
+        training = train(
+            str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE, overwrite_output_dir=again
+        )
         scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
         predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
         model, tokenizer = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
-    labels = scores["per_label"]
+    labels = scores.per_label
     return SUMMARY.format(
         folder=folder,
-        difference=report["max_abs_difference"],
-        source=report["source_float32_difference"],
-        seconds=training["seconds"],
-        validation=training["eval_accuracy"],
-        accuracy=scores["accuracy"],
-        majority=scores["baselines"]["majority"],
+        difference=report.max_abs_difference,
+        source=report.source_float32_difference,
+        seconds=training.seconds,
+        validation=training.eval_accuracy,
+        accuracy=scores.accuracy,
+        majority=scores.baselines["majority"],
         majority_label=max(labels, key=lambda label: labels[label]["support"]),
         predictions="\n".join(
             f"  {row['label']} ({row['scores'][row['label']]:.2f}): {row['premise']} / {row['hypothesis']}"

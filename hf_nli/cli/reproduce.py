@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, RECIPE_HELP
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
@@ -45,6 +45,7 @@ class ReproduceArguments:
     source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
     dataset: str = field(default="stanfordnlp/snli", metadata=DATASET_HELP)
     recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
 
 
 def execute(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
@@ -57,6 +58,7 @@ def execute(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOpt
         recipe=recipe,
         data_options=data_options,
         run_options=run_options,
+        overwrite_output_dir=arguments.overwrite_output_dir,
     )
     print(summary)
 
@@ -69,6 +71,7 @@ def reproduce(
     recipe: Recipe | None = None,
     data_options: DataOptions | None = None,
     run_options: RunOptions | None = None,
+    overwrite_output_dir: bool = False,
 ) -> str:
     """Does what d2l's section "Natural Language Inference: Fine-Tuning BERT" does, on any number of processes.
 
@@ -79,7 +82,8 @@ def reproduce(
         dataset: Any source that `data.load_nli` takes, with splits train and test.
         recipe: The settings; the defaults if None.
         data_options: How to read the data.
-        run_options: Checkpoints and reports.
+        run_options: Checkpoints and reports. A run that goes on takes the converted model that is there.
+        overwrite_output_dir: Whether models in the folder may be replaced.
 
     Returns:
         A summary to print: the book's figures next to these, and what was made where.
@@ -92,6 +96,7 @@ def reproduce(
 
     from hf_nli.d2l.convert import convert
     from hf_nli.d2l.download import PUBLISHED
+    from hf_nli.d2l.report import ConversionReport
     from hf_nli.data.load import NLIData
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.model.folder import CONVERSION, read_epochs
@@ -103,13 +108,23 @@ def reproduce(
         names = NLIData(dataset, data_options).names
         if not {"train", "test"} <= set(names):  # said before the work, not after it
             raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
-        convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
+        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        arguments = (source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
+        if not (goes_on and _converted_before(*arguments)):
+            convert(*arguments, overwrite_output_dir=overwrite_output_dir)
     state.wait_for_everyone()
     training = train(
-        str(converted), dataset, folder / "model", recipe, data_options=data_options, run_options=run_options
+        str(converted),
+        dataset,
+        folder / "model",
+        recipe,
+        data_options=data_options,
+        run_options=run_options,
+        overwrite_output_dir=overwrite_output_dir,
     )
     scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
-    last, report = read_epochs(folder / "model")[-1], json.loads((converted / CONVERSION).read_text(encoding="utf-8"))
+    last = read_epochs(folder / "model")[-1]
+    report = ConversionReport.from_json(json.loads((converted / CONVERSION).read_text(encoding="utf-8")))
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
         dataset=dataset,
@@ -117,16 +132,25 @@ def reproduce(
         books_pairs=BOOKS_PAIRS,
         loss=last["train_loss"],
         train_accuracy=last["train_accuracy"],
-        test_accuracy=scores["accuracy"],
-        speed=training["examples_per_second"],
-        device=training["device"] + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
-        train_pairs=training["num_train_examples"],
-        test_pairs=scores["examples"],
-        best_epoch=training["best_epoch"],
-        epochs=training["epochs"],
-        difference=report["max_abs_difference"],
+        test_accuracy=scores.accuracy,
+        speed=training.examples_per_second,
+        device=training.device + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
+        train_pairs=training.num_train_examples,
+        test_pairs=scores.examples,
+        best_epoch=training.best_epoch,
+        epochs=training.epochs,
+        difference=report.max_abs_difference,
         folder=folder,
     )
+
+
+def _converted_before(source: str, converted: Path, num_heads: int) -> bool:
+    """Whether the folder holds what this checkpoint is converted to."""
+    from hf_nli.d2l.checkpoint import read_checkpoint
+    from hf_nli.model.reports import read_reports
+
+    report = read_reports(converted).conversion
+    return report is not None and report["sha1"] == read_checkpoint(source, num_heads).sha1
 
 
 COMMAND = Command(

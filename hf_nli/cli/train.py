@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, RECIPE_HELP, REVISION_HELP, model_help
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, model_help
 from hf_nli.cli.push import published
 from hf_nli.cli.session import first_process
 from hf_nli.core.errors import InputError
@@ -25,6 +25,10 @@ class TrainArguments:
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
+    license: str | None = field(
+        default=None, metadata={"help": "License of the weights, for the card; default: the base model's."}
+    )
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
@@ -43,7 +47,7 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
     """Fine-tunes, prints what came of it, and publishes that if asked to."""
     from hf_nli.hub.push import check, push
     from hf_nli.model.folder import read_epochs
-    from hf_nli.training.log import closing_table, in_the_books_words
+    from hf_nli.runs.log import closing_table, d2l_line
     from hf_nli.training.train import train
 
     if arguments.destination:
@@ -58,16 +62,18 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         data_options=data_options,
         run_options=run_options,
         revision=arguments.revision,
+        overwrite_output_dir=arguments.overwrite_output_dir,
+        license=arguments.license,
     )
-    print(closing_table(arguments.output_dir, results["best_epoch"]))
+    print(closing_table(arguments.output_dir, results.best_epoch))
     if recipe.test_each_epoch:
-        print(in_the_books_words(read_epochs(arguments.output_dir)[-1]))
-        print(f"{results['examples_per_second']:.1f} examples/sec on {results['device']}")
+        print(d2l_line(read_epochs(arguments.output_dir)[-1]))
+        print(f"{results.examples_per_second:.1f} examples/sec on {results.device}")
     print(
-        f"Trained on {results['num_train_examples']} pairs for {results['epochs']} epochs, {results['steps']} steps, "
-        f"in {results['seconds']:.0f} s: {results['examples_per_second']:.0f} examples/s on {results['device']}.\n"
-        f"  best epoch {results['best_epoch']}: validation accuracy {results['eval_accuracy']:.3f}, "
-        f"loss {results['eval_loss']:.3f}\n"
+        f"Trained on {results.num_train_examples} pairs for {results.epochs} epochs, {results.steps} steps, "
+        f"in {results.seconds:.0f} s: {results.examples_per_second:.0f} examples/s on {results.device}.\n"
+        f"  best epoch {results.best_epoch}: validation accuracy {results.eval_accuracy:.3f}, "
+        f"loss {results.eval_loss:.3f}\n"
         f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
     if arguments.destination and first_process():

@@ -32,6 +32,7 @@ class RunOptions:
     resume_from_checkpoint: str | None = field(
         default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
     )
+    logging_steps: int = field(default=50, metadata={"help": "Log the loss every so many steps."})
     report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
         default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
     )
@@ -40,7 +41,7 @@ class RunOptions:
         steps = self.checkpointing_steps
         if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
             raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        check_at_least(self, {"checkpoints_total_limit": 1})
+        check_at_least(self, {"checkpoints_total_limit": 1, "logging_steps": 1})
 
 
 @dataclass(frozen=True)

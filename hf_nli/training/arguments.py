@@ -14,9 +14,9 @@ from transformers.trainer_utils import SaveStrategy, get_last_checkpoint
 
 from hf_nli.core.errors import InputError
 from hf_nli.model.folder import refuse_other_model
+from hf_nli.model.precision import fast_precision
 from hf_nli.settings.options import Truncation
 from hf_nli.settings.recipe import Recipe
-from hf_nli.training.accelerator import fast_precision
 from hf_nli.training.compat import ACTIVATION_CHECKPOINTING
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -40,7 +41,7 @@ from hf_nli.model.metrics import NLIMetric
 from hf_nli.text.encoding import encode
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training.arguments import NLITrainingArguments
-from hf_nli.training.attention import prepare_attention
+from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
 from hf_nli.training.optimization import embedding_rate, parameter_groups
 
 
@@ -80,7 +81,8 @@ def make_trainer(
         _model_labels(encode(pairs, tokenizer, length, arguments.truncation), order)
         for pairs in (train_pairs, validation_pairs)
     )
-    prepare_attention(model, TokenTable.open(train_data, tokenizer), arguments.soften_attention, arguments.device)
+    if arguments.soften_attention:
+        soften_attention(model, TokenTable.open(train_data, tokenizer).first(EXAMPLES))
     return NLITrainer(
         model_init=lambda: copy.deepcopy(model),  # Trainer asks for it more than once
         args=arguments,
@@ -123,6 +125,7 @@ class NLITrainer(Trainer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_callback(ProcessSeed)
+        self.add_callback(FastAttention)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -172,7 +175,8 @@ class NLITrainer(Trainer):
             if self.args.should_save:
                 for old in folder.glob("checkpoint-*"):
                     shutil.rmtree(old)
-        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+        with flushed_denormals():
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Saves a whole model folder, from which other models' files are gone, and the tokenizer in portable form.
@@ -205,6 +209,31 @@ class ProcessSeed(TrainerCallback):
     ) -> None:
         """Is called before Trainer restores the random numbers of a checkpoint."""
         set_seed(args.seed, device_specific=True)
+
+
+class FastAttention(TrainerCallback):
+    """Computes attention in the way that is fast in training, as long as Trainer trains."""
+
+    def __init__(self) -> None:
+        self.contexts = ExitStack()
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **others: Any,
+    ) -> None:
+        """Is called with the model that is about to be trained."""
+        assert model is not None
+        self.contexts.enter_context(fast_attention(model, args.device))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Puts back what the model had."""
+        self.contexts.close()
 
 
 def _loss(

@@ -104,8 +104,8 @@ def test_scripts_on_two_processes_count_each_example_once(model, pairs, tmp_path
     assert len((tmp_path / "two/predictions.jsonl").read_text().splitlines()) == 144
     scores = json.loads((tmp_path / "two/eval_results.json").read_text())
     alone = evaluate(model, pairs, tmp_path / "one")
-    assert scores["confusion_matrix"] == alone["confusion_matrix"]
-    assert scores["loss"] == pytest.approx(alone["loss"], abs=1e-6)
+    assert scores["confusion_matrix"] == alone.confusion_matrix
+    assert scores["loss"] == pytest.approx(alone.loss, abs=1e-6)
     (tmp_path / "one.jsonl").write_text('{"premise": "a man runs", "hypothesis": "is", "label": "neutral"}\n')
     flags = ["--model_name_or_path", model, "--dataset", tmp_path / "one.jsonl", "--output_dir", tmp_path / "few"]
     assert run(*flags, program=program).returncode == 0

@@ -21,6 +21,7 @@ from hf_nli.core.errors import InputError
 from hf_nli.data.batches import epoch_batches
 from hf_nli.data.load import load_nli
 from hf_nli.model.folder import weights_sha256
+from hf_nli.settings.options import RunOptions
 from hf_nli.settings.recipe import RECIPES, Recipe
 from hf_nli.training.train import train
 from hf_nli.training.trainer import NLITrainingArguments, make_trainer
@@ -46,12 +47,12 @@ def validation(history, name):
 
 
 @pytest.fixture
-def run_both(model, pairs, rows, tmp_path, monkeypatch):
+def run_both(model, pairs, rows, tmp_path):
     """Runs the Accelerate loop and Trainer with one recipe on the first so many rows; the loop logs mean losses."""
 
     def run(recipe, number):
-        monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
-        train(model, pairs, tmp_path / "loop", recipe, pairs, max_train_samples=number)
+        every_step = RunOptions(logging_steps=1)
+        train(model, pairs, tmp_path / "loop", recipe, pairs, max_train_samples=number, run_options=every_step)
         log = [json.loads(line) for line in (tmp_path / "loop/train_log.jsonl").read_text().splitlines()]
         arguments = NLITrainingArguments.from_recipe(recipe, tmp_path / "trainer", logging_steps=1, **QUIET)
         trainer = make_trainer(model, rows.select(range(number)), rows, arguments)
@@ -117,12 +118,12 @@ def two_processes(model, pairs, tmp_path_factory):
     return folder
 
 
-def test_two_processes_take_the_steps_of_one(two_processes, model, pairs, tmp_path, monkeypatch):
+def test_two_processes_take_the_steps_of_one(two_processes, model, pairs, tmp_path):
     """Of the last step the second process has one pair in its first part and none in its second one."""
-    monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
     recipe = {"per_device_train_batch_size": 16, "num_train_epochs": 1, "warmup_ratio": 0.0}
     recipe |= {"learning_rate": 5e-3, "mixed_precision": "no"}
-    train(model, pairs, tmp_path / "loop", Recipe(**recipe), pairs, max_train_samples=35)
+    every_step = RunOptions(logging_steps=1)
+    train(model, pairs, tmp_path / "loop", Recipe(**recipe), pairs, max_train_samples=35, run_options=every_step)
     log = [json.loads(line) for line in (tmp_path / "loop/train_log.jsonl").read_text().splitlines()]
     history = json.loads((two_processes / "log_history.json").read_text())
     assert len(losses(log)) == 3
