@@ -20,7 +20,7 @@ MODULES = sorted(
 )
 # What other libraries do when they are imported is done before.
 PROGRAM = f"""
-import importlib, subprocess, sys
+import importlib, sys
 from contextlib import suppress
 ours = {MODULES!r}
 if len(sys.argv) == 1:
