@@ -134,6 +134,7 @@ def _export(arguments: ExportArguments) -> None:
     print(
         f"Exported {report['model']} to {arguments.output_dir}: model.onnx ({report['weights']}, "
         f"{report['bytes'] / 2**20:.1f} MiB with its data), tokenizer.json, export_report.json\n"
+        f"  of {report['pairs']} built-in pairs, onnxruntime gives {report['label_agreement']:.1%} PyTorch's label\n"
         f"  largest difference of onnxruntime's logits from PyTorch's: {report['max_abs_difference']:.1e} "
         f"(PyTorch's float32 from its float64: {report['pytorch_float32_difference']:.1e})\n"
         f"  any number of pairs, up to {report['max_length']} tokens; outputs: {', '.join(report['labels'])}"
