@@ -163,6 +163,7 @@ def test_int8_that_is_far_off_is_refused(tmp_path, capsys):
         model.bert.pooler.dense.weight[:, 0] = 0
 
     flags = ["--model_name_or_path", changed_model(tmp_path / "model", add_outlier)]
+    capsys.readouterr()
     assert main(["export", *flags, "--output_dir", str(tmp_path / "int8"), "--int8"]) == 2
     message = capsys.readouterr().err
     assert "in 8 bits onnxruntime's logits are off by" in message and message.count("\n") == 1
