@@ -3,12 +3,12 @@
     accelerate launch scripts/finetune_accelerate.py \
         --model_name_or_path models/bert-small --dataset stanfordnlp/snli --output_dir models/bert-small-snli
 
-Takes the flags of `hf-nli train` (--help lists them). In Python: `hf_nli.training.train`.
+Takes the flags of `hf-nli train` (--help lists them). In Python: `hf_nli.train`.
 """
 
 import sys
 
-from hf_nli.cli.run import run
+from hf_nli.cli import run
 
 if __name__ == "__main__":
     sys.exit(run("train"))

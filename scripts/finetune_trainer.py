@@ -4,14 +4,18 @@ python scripts/finetune_trainer.py --model_name_or_path MODEL --dataset stanford
 python scripts/finetune_trainer.py arguments.yaml
 """
 
+import json
 import sys
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import get_type_hints
+from pathlib import Path
+from typing import NoReturn, get_type_hints
 
+import yaml
 from transformers import HfArgumentParser
 
 from hf_nli.core.errors import InputError
 from hf_nli.data.splits import read_splits
+from hf_nli.model.folder import SHA256, weights_sha256
 from hf_nli.settings.options import DataOptions
 from hf_nli.training.trainer import NLITrainingArguments, make_trainer
 
@@ -22,46 +26,75 @@ class PlaceArguments:
 
     model_name_or_path: str = field(metadata={"help": "Model folder or Hub id to fine-tune."})
     dataset: str = field(metadata={"help": "Hub id, release, file or folder, as for `hf-nli train`."})
+    revision: str | None = field(
+        default=None, metadata={"help": "Branch, tag or commit of a --model_name_or_path on the Hub."}
+    )
     validation_dataset: str | None = field(
         default=None, metadata={"help": "Data set to validate on, if not the validation split of --dataset."}
     )
 
 
-# How to read it; TrainingArguments has `label_names` already, with another meaning.
+# The fields of `DataOptions` by their flags: TrainingArguments has `label_names` already, with another meaning.
+FLAGS = {each.name: each.name for each in fields(DataOptions)} | {"label_names": "dataset_label_names"}
 DataArguments = make_dataclass(
     "DataArguments",
     [
-        (
-            each.name if each.name != "label_names" else "dataset_label_names",
-            get_type_hints(DataOptions)[each.name],
-            field(default=each.default, metadata=each.metadata),
-        )
+        (FLAGS[each.name], get_type_hints(DataOptions)[each.name], field(default=each.default, metadata=each.metadata))
         for each in fields(DataOptions)
     ],
 )
 
 
+class Parser(HfArgumentParser):
+    """A parser whose errors are ours: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `InputError`; argparse would print all flags first."""
+        raise InputError(message)
+
+
+def read_flags(path: Path) -> list[str]:
+    """Reads a .json or .yaml file of names and values as flags, so that both are checked in the same way."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: it can't be read ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: give names and values, as in learning_rate: 0.0002")
+    flags = []
+    for name, value in settings.items():
+        values = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+        flags += [f"--{name}", *map(str, values)] if value is not None else []
+    return flags
+
+
 def main() -> None:
     """Trains, validates, and saves the best model with its results."""
-    parser = HfArgumentParser((PlaceArguments, DataArguments, NLITrainingArguments))
-    files = {".json": parser.parse_json_file, ".yaml": parser.parse_yaml_file, ".yml": parser.parse_yaml_file}
-    read = next((read for suffix, read in files.items() if len(sys.argv) == 2 and sys.argv[1].endswith(suffix)), None)
-    places, data, arguments = read(sys.argv[1]) if read else parser.parse_args_into_dataclasses()
-    data_options = DataOptions(*vars(data).values())  # the same fields in the same order
+    parser = Parser((PlaceArguments, DataArguments, NLITrainingArguments), allow_abbrev=False)
+    given = sys.argv[1:]
+    if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):
+        given = read_flags(Path(given[0]))
+    places, data, arguments = parser.parse_args_into_dataclasses(given)
+    if not arguments.resume_from_checkpoint:
+        arguments.refuse_other_run()
+    options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})
     with arguments.main_process_first(desc="reading and encoding"):
-        pairs = read_splits(places.dataset, places.validation_dataset, data_options, arguments.seed)
-        trainer = make_trainer(places.model_name_or_path, pairs.train, pairs.validation, arguments)
+        pairs = read_splits(places.dataset, places.validation_dataset, options, arguments.seed)
+        trainer = make_trainer(
+            places.model_name_or_path, pairs.train, pairs.validation, arguments, revision=places.revision
+        )
     result = trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
     for split, metrics in (("train", result.metrics), ("eval", trainer.evaluate())):
         trainer.log_metrics(split, metrics)
-        trainer.save_metrics(split, metrics)
+        trainer.save_metrics(split, metrics | {SHA256: weights_sha256(arguments.folder)})
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (InputError, ValueError) as error:  # Trainer's own refusals are of the second kind
+    except (OSError, ValueError) as error:  # of files, and Trainer's own refusals beside ours
         print(f"finetune_trainer.py: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,12 +14,17 @@ CACHE = tempfile.TemporaryDirectory(prefix="hf_nli_tests_")
 HUB = serve()
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE.name, "TOKENIZERS_PARALLELISM": "false"}
 os.environ |= {"HF_ENDPOINT": HUB.address, "NO_PROXY": "127.0.0.1,localhost"}
+os.environ |= {"HYPOTHESIS_STORAGE_DIRECTORY": CACHE.name}
 os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
 
 import huggingface_hub.constants
 import pytest
-from accelerate.state import AcceleratorState, GradientState
 from helpers import write_pairs, write_tiny_model
+from hypothesis import settings
+
+# The same examples in every run, and no clock: a busy machine is no failure.
+settings.register_profile("hf_nli", deadline=None, derandomize=True, database=None, max_examples=100)
+settings.load_profile("hf_nli")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -58,13 +63,4 @@ def hub(monkeypatch) -> Hub:
     HUB.__init__(HUB.address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", "hf_write")
-    monkeypatch.setattr("hf_nli.hub.push.WAITS", (0.01, 0.01, 0.01))
     return HUB
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerator():
-    """Accelerate keeps its precision for the life of a process; each test chooses its own."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()

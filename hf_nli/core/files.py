@@ -11,7 +11,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,21 @@ def is_zip(path: str | Path) -> bool:
 def sha256(path: str | Path) -> str:
     """Computes the SHA-256 of a file, as 64 hexadecimal digits."""
     return pooch.file_hash(str(path), alg="sha256")
+
+
+def joint_sha256(files: Sequence[Path]) -> str | None:
+    """Computes what identifies the content of one file, or of several in their order.
+
+    Args:
+        files: The files.
+
+    Returns:
+        The SHA-256 of the file; of several, that of their SHA-256s one after the other; None of none.
+    """
+    digests = [sha256(file) for file in files]
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hf_nli.core.errors import InputError
+
 if TYPE_CHECKING:  # the command line reads labels, and shall answer --help at once
     from transformers import PretrainedConfig
 
@@ -13,22 +15,46 @@ TWO_WAY_LABELS = ("entailment", "not_entailment")
 ID2LABEL = dict(enumerate(LABELS))
 LABEL2ID = {label: index for index, label in ID2LABEL.items()}
 
-_SPELLINGS = {"entails": "entailment", "non_entailment": "not_entailment"}  # SciTail's, HANS's
+# Other forms of the words; "entails" is SciTail's, "non_entailment" HANS's.
+_SPELLINGS = {
+    "entail": "entailment",
+    "entails": "entailment",
+    "entailed": "entailment",
+    "contradict": "contradiction",
+    "contradicts": "contradiction",
+    "contradictory": "contradiction",
+    "non_entailment": "not_entailment",
+}
 
 
-def label_order(config: PretrainedConfig) -> list[int] | None:
-    """Finds a model's outputs by the names of their labels, in whatever order and letter case they are.
+def has_nli_labels(config: PretrainedConfig) -> bool:
+    """Says whether a model's labels are `LABELS`, in whatever order and spelling.
+
+    Args:
+        config: A model's configuration.
+    """
+    return sorted(_spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
+
+
+def label_order(config: PretrainedConfig) -> list[int]:
+    """Finds a model's outputs by the names of their labels.
 
     Args:
         config: A model's configuration.
 
     Returns:
-        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order; None if the
-        model's labels have other names.
+        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order.
+
+    Raises:
+        InputError: If its labels have other names.
     """
-    ids = {name.lower(): index for index, name in config.id2label.items()}
-    if ids.keys() != LABEL2ID.keys():
-        return None
+    names = config.id2label or {}
+    if not has_nli_labels(config):
+        raise InputError(
+            f"the model's labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)} "
+            "(fine-tune it first, or name its labels in config.json's id2label)"
+        )
+    ids = {_spelled(str(name)): int(index) for index, name in names.items()}
     return [ids[label] for label in LABELS]
 
 
@@ -39,7 +65,8 @@ def label_set(names: Iterable[str]) -> tuple[str, ...]:
         names: The names, in any spelling.
     """
     names = set(names)
-    two_way = "entails" in names or "not_entailment" in map(_spelled, names)
+    spelled = {_spelled(name) for name in names}
+    two_way = "not_entailment" in spelled or ("entails" in names and "contradiction" not in spelled)
     return TWO_WAY_LABELS if two_way else LABELS
 
 
@@ -55,7 +82,7 @@ def label_id(name: str, labels: tuple[str, ...]) -> int | None:
         The index in `labels`, None if the name isn't one.
     """
     name = _spelled(name)
-    if labels is TWO_WAY_LABELS and name in LABELS[1:]:
+    if labels == TWO_WAY_LABELS and name in LABELS[1:]:
         name = "not_entailment"
     return labels.index(name) if name in labels else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy
 from numpy.typing import NDArray
 
@@ -63,10 +65,22 @@ def _fill(rows: NDArray[numpy.int64], lengths: NDArray[numpy.int64], tokens: int
     return [*batches, rows[first:]]
 
 
-def share(
-    batch: NDArray[numpy.int64], process: int, processes: int, parts: int = 1
-) -> list[tuple[NDArray[numpy.int64], bool]]:
-    """Finds a process's part of a batch: every process gets rows of all lengths, every row goes to one of them.
+@dataclass(frozen=True)
+class Part:
+    """What a process takes at once of a batch.
+
+    Attributes:
+        rows: Rows (examples,), at least one.
+        counts: False for a row that only keeps a process in step with the others, which have one more: it is another
+            part's, and must change neither gradients nor figures.
+    """
+
+    rows: NDArray[numpy.int64]
+    counts: bool
+
+
+def share(batch: NDArray[numpy.int64], process: int, processes: int, parts: int = 1) -> list[Part]:
+    """Finds a process's share of a batch: every process gets rows of all lengths, every row goes to one of them.
 
     Args:
         batch: Rows (examples,), at least one.
@@ -75,8 +89,8 @@ def share(
         parts: In how many parts each process takes its rows, one after the other (gradient accumulation).
 
     Returns:
-        The rows of each part, and whether they count: where there are too few rows, a process gets one that doesn't,
-        because all processes have to take the same number of steps.
+        As many parts, because all processes have to take the same number of steps: where there are too few rows, a
+        part that doesn't count.
     """
-    mine = [part[process::processes] for part in numpy.array_split(batch, parts)]
-    return [(rows, True) if len(rows) else (batch[:1], False) for rows in mine]
+    mine = [rows[process::processes] for rows in numpy.array_split(batch, parts)]
+    return [Part(rows, True) if len(rows) else Part(batch[:1], False) for rows in mine]

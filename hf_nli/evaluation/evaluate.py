@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_nli.card.card import add_evaluation, card_matters_less, write_card
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import staged, write_json
+from hf_nli.core.files import staged
 from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
+from hf_nli.evaluation.conditions import describe
 from hf_nli.evaluation.figures import confusion_matrix
+from hf_nli.evaluation.record import record_evaluation
 from hf_nli.inference.predictor import decide
+from hf_nli.model.evaluations import Evaluation
+from hf_nli.model.folder import holds_model, local_folder, weights_sha256
 from hf_nli.model.load import input_length, load_model
+from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import merge_labels, predict_logits, score
 from hf_nli.settings.options import DataOptions, Truncation
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResults(Evaluation):
+    """What `evaluate` found out, as written to eval_results.json.
+
+    Attributes:
+        model: The model folder or Hub id.
+    """
+
+    model: str
 
 
 def evaluate(
@@ -34,11 +51,13 @@ def evaluate(
     truncation: Truncation = "longest_first",
     data_options: DataOptions | None = None,
     revision: str | None = None,
-) -> dict[str, Any]:
-    """Scores a model on a data set and writes eval_results.json and predictions.jsonl.
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] = "no",
+) -> EvaluationResults:
+    """Scores a model on a data set and writes eval_results.json, confusion_matrix.png and predictions.jsonl.
 
-    On two-way data (entailment, not_entailment) a three-way model's probabilities of neutral and contradiction are
-    added up; the results say so as `merged_labels`.
+    A model folder keeps the results, too: in evaluations.json, a picture and README.md. On two-way data (entailment,
+    not_entailment) a three-way model's probabilities of neutral and contradiction are added up; the results say so as
+    `merged_labels`.
 
     Args:
         model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
@@ -50,53 +69,71 @@ def evaluate(
         truncation: How longer pairs are cut.
         data_options: How to read the data.
         revision: The branch, tag or commit of a model on the Hub.
+        mixed_precision: The precision of matrix products, float32 by default, whatever was trained in; auto for the
+            fast one.
 
     Returns:
         The results, as written to eval_results.json.
 
     Raises:
-        InputError: If the model or the data can't be loaded, or `split` isn't there.
+        InputError: If the model or the data can't be loaded, `split` isn't there, the device lacks the precision, or
+            `output_dir` holds another model.
     """
-    accelerator = Accelerator()
+    _refuse_other_folder(model_name_or_path, output_dir)
+    accelerator, options = Accelerator(), data_options or DataOptions()
+    precision = resolve_precision(mixed_precision, accelerator.device.type)
     with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, revision=revision)
+        sha256, model, tokenizer = _load(model_name_or_path, revision)
         length = input_length(model.config, tokenizer, max_seq_length)
-        data = NLIData(dataset, data_options)
+        data = NLIData(dataset, options)
         if split is not None and split not in data.names:
             raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
-        split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
-        label_names = tuple(pairs.features["label"].names)
-        encoded = encode(pairs, tokenizer, length, truncation)
-        table = TokenTable.open(encoded, tokenizer).to(accelerator.device)
-    model = accelerator.prepare_model(model, evaluation_mode=True)
-    logits, labels = predict_logits(accelerator, model, table, per_device_eval_batch_size)
-    logits, merged = merge_labels(logits, label_names)
-    scores = score(logits, labels, label_names)
-    results = {
-        "model": str(model_name_or_path),
-        "dataset": str(dataset),
-        "split": split,
-        "accuracy": scores.pop("accuracy"),
-        "loss": scores.pop("loss"),
-        "examples": len(pairs),
-        "dropped": data.dropped[split],
-        **({"merged_labels": merged} if merged else {}),
-        **scores,
-    }
+        name, pairs = data.read_first(*((split,) if split else ("test", "validation")))
+        table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
+    model, table = model.to(accelerator.device), table.to(accelerator.device)
+    logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision)
+    labels = tuple(pairs.features["label"].names)
+    logits, merged = merge_labels(logits, labels)
+    results = EvaluationResults(
+        **vars(describe(dataset, options, data.public_split(name), length, truncation, precision)),
+        **vars(score(logits, references, labels)),
+        model=str(model_name_or_path),
+        model_sha256=sha256,
+        examples=len(pairs),
+        dropped=data.dropped[name],
+        merged_labels=merged,
+    )
     if accelerator.is_main_process:
-        _write(Path(output_dir), results, pairs, logits, label_names)
+        _write(Path(output_dir), results, pairs, logits, labels)
         if Path(model_name_or_path).is_dir():
-            with card_matters_less():
-                add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)
-                write_card(model_name_or_path)
+            record_evaluation(model_name_or_path, results)
     accelerator.wait_for_everyone()
     return results
 
 
-def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor, labels: tuple[str, ...]) -> None:
+def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
+    if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
+        raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
+
+
+def _load(
+    model_name_or_path: str, revision: str | None
+) -> tuple[str | None, PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads a model, and finds out which weights it has: in a folder before that, it may be replaced meanwhile."""
+    here = Path(model_name_or_path).is_dir()
+    sha256 = weights_sha256(model_name_or_path) if here else None
+    model, tokenizer = load_model(model_name_or_path, revision=revision)
+    if not here and (cached := local_folder(model_name_or_path, revision)):
+        sha256 = weights_sha256(cached)
+    return sha256, model, tokenizer
+
+
+def _write(
+    output_dir: Path, results: EvaluationResults, pairs: Dataset, logits: Tensor, labels: tuple[str, ...]
+) -> None:
     with staged(output_dir) as folder:
-        write_json(folder / "eval_results.json", results)
-        confusion_matrix(results["confusion_matrix"], folder / "confusion_matrix.png")
+        results.write(folder / "eval_results.json")
+        confusion_matrix(results.confusion_matrix, folder / "confusion_matrix.png", results.model_sha256)
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             for pair, row in zip(pairs, logits, strict=True):
                 decision = decide(row, labels)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import label_id, label_set
+from hf_nli.settings.ranges import check_at_least
 
 Truncation = Literal["longest_first", "proportional"]
 TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
@@ -31,6 +32,7 @@ class RunOptions:
     resume_from_checkpoint: str | None = field(
         default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
     )
+    logging_steps: int = field(default=50, metadata={"help": "Log the loss every so many steps."})
     report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
         default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
     )
@@ -39,8 +41,7 @@ class RunOptions:
         steps = self.checkpointing_steps
         if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
             raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        if self.checkpoints_total_limit is not None and self.checkpoints_total_limit < 1:
-            raise InputError(f"--checkpoints_total_limit is {self.checkpoints_total_limit}; it must be at least 1")
+        check_at_least(self, {"checkpoints_total_limit": 1, "logging_steps": 1})
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
-"""Attention that can't learn, because it is saturated, and what is done about it before training."""
+"""Attention that can't learn, because it is saturated, and what training does about it."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-
-from hf_nli.data.table import TokenTable
 
 logger = logging.getLogger(__name__)
 
@@ -19,25 +18,43 @@ logger = logging.getLogger(__name__)
 SATURATED, SOFT = 5.0, 1.0
 EXAMPLES = 64
 
-# Saturated attention has denormal gradients, with which a CPU's matrix products take several times as long. Set here,
-# because torch's threads keep what was set when they started.
-torch.set_flush_denormal(True)
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Flushes denormal numbers to zero, as long as the block takes.
+
+    Saturated attention has denormal gradients, with which matrix products take several times as long on many CPUs.
+    """
+    before = (torch.tensor([1e-40]) * 1).item() == 0
+    # Starts torch's threads. They follow what is set later, but keep for good what is set when they start.
+    torch.zeros(2**16 * torch.get_num_threads()).add_(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
-def prepare_attention(model: PreTrainedModel, table: TokenTable, soften: bool, device: torch.device) -> None:
-    """Readies a model's attention for training.
+@contextmanager
+def fast_attention(model: PreTrainedModel, device: torch.device) -> Iterator[None]:
+    """Computes attention in the way that is fast in training, as long as the block takes.
+
+    On a CPU, Transformers' default (one kernel, "sdpa") is slow backwards: it takes 45 % of a step. A model whose
+    configuration asks for another implementation keeps it.
 
     Args:
-        model: The model, not yet on the device.
-        table: Real pairs, not yet on the device either.
-        soften: Whether to do what `soften_attention` does.
-        device: Where the model will be trained.
+        model: Any model.
+        device: Where it will be trained.
     """
-    if device.type == "cpu":
-        # Its kernel for attention in one piece is slow backwards: it takes 45 % of a step.
+    before = model.config._attn_implementation  # there is a public way to set it, none to ask for it
+    slow = device.type == "cpu" and before == "sdpa"
+    if slow:
         model.set_attn_implementation("eager")
-    if soften:
-        soften_attention(model, table.first(EXAMPLES))
+    try:
+        yield
+    finally:
+        if slow:
+            model.set_attn_implementation(before)
 
 
 @torch.no_grad()
@@ -54,32 +71,52 @@ def soften_attention(model: PreTrainedModel, batch: dict[str, Tensor]) -> list[f
         batch: The model's inputs, with `attention_mask` (examples, positions): `EXAMPLES` real pairs are enough.
 
     Returns:
-        The factor of each layer's queries, 1.0 where nothing was done.
+        The factor of each layer's queries, in the order in which they compute, 1.0 where nothing was done. Layers that
+        share their weights, as ALBERT's do, are one.
     """
-    mask, factors = batch["attention_mask"].bool(), []
+    mask = batch["attention_mask"].bool()
+    factors: dict[nn.Linear, float] = {}
 
-    def soften(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        spread = _spread(module, inputs[0], mask)
-        factors.append(SOFT / spread if spread > SATURATED else 1.0)
-        module.query.weight *= factors[-1]
-        module.query.bias *= factors[-1]
+    def soften(query: nn.Linear, key: nn.Linear, size: int, hidden: Tensor) -> None:
+        if query in factors:
+            return
+        spread = _spread(query, key, size, hidden, mask)
+        factors[query] = SOFT / spread if spread > SATURATED else 1.0
+        query.weight *= factors[query]
+        query.bias *= factors[query]
 
-    layers = [module for module in model.modules() if hasattr(module, "query") and hasattr(module, "key")]
-    hooks = [layer.register_forward_pre_hook(soften) for layer in layers]
+    # What the linear layer gets is surely the hidden states; what its parent gets is each architecture's own affair.
+    hooks = [
+        query.register_forward_pre_hook(lambda query, inputs, key=key, size=size: soften(query, key, size, inputs[0]))
+        for query, key, size in _self_attentions(model)
+    ]
     training = model.training
-    model.eval()(**batch)
-    model.train(training)
-    for hook in hooks:
-        hook.remove()
-    if min(factors, default=1.0) < 1:
-        logger.info("Saturated attention: queries times %s", ", ".join(f"{factor:.3f}" for factor in factors))
-    return factors
+    try:
+        model.eval()(**batch)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    if min(factors.values(), default=1.0) < 1:
+        logger.info("Saturated attention: queries times %s", ", ".join(f"{each:.3f}" for each in factors.values()))
+    return list(factors.values())
 
 
-def _spread(layer: nn.Module, hidden: Tensor, mask: Tensor) -> float:
+def _self_attentions(model: nn.Module) -> Iterator[tuple[nn.Linear, nn.Linear, int]]:
+    """Finds what is laid out as BERT's self-attention: its linear layers of queries and of keys, and a head's size."""
+    for module in model.modules():
+        query, key = getattr(module, "query", None), getattr(module, "key", None)
+        size = getattr(module, "attention_head_size", None)
+        if isinstance(query, nn.Linear) and isinstance(key, nn.Linear) and isinstance(size, int):
+            yield query, key, size
+
+
+def _spread(query: nn.Linear, key: nn.Linear, size: int, hidden: Tensor, mask: Tensor) -> float:
     """The standard deviation of a query's logits over the keys, mean over queries and heads."""
-    size = layer.attention_head_size
-    queries, keys = (linear(hidden).unflatten(-1, (-1, size)).transpose(1, 2) for linear in (layer.query, layer.key))
+    queries, keys = (
+        nn.functional.linear(hidden, linear.weight, linear.bias).unflatten(-1, (-1, size)).transpose(1, 2)
+        for linear in (query, key)
+    )
     logits = queries @ keys.mT / math.sqrt(size)
     keys_seen = mask[:, None, None]
     count = keys_seen.sum(-1, keepdim=True)

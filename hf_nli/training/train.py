@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_nli.card.card import card_matters_less, versions, write_card
+from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import staged, write_json
+from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
-from hf_nli.data.splits import read_splits
+from hf_nli.core.labels import label_order
+from hf_nli.core.processes import in_turn, on_main
+from hf_nli.core.versions import versions
+from hf_nli.data.splits import RunPairs, read_splits
 from hf_nli.data.table import TokenTable
-from hf_nli.model.folder import CONVERSION, EVALUATIONS, RESULTS, TRAINING
+from hf_nli.model.folder import RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
+from hf_nli.model.precision import Precision
+from hf_nli.runs.checkpoints import find
+from hf_nli.runs.identity import RunIdentity, data_sha256
+from hf_nli.runs.log import RunLog
+from hf_nli.runs.output import key_groups, put_in_place, working_folder
+from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
+from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
-from hf_nli.training.accelerator import make_accelerator
+from hf_nli.training.accelerator import choose_precision, make_accelerator, prepare, start_tracker
+from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.compat import checkpoint_activations
 from hf_nli.training.loop import Run
+from hf_nli.training.optimization import Learner, make_optimizer, make_schedule
+from hf_nli.training.plan import make_plan
 
 logger = logging.getLogger(__name__)
 
@@ -38,60 +53,205 @@ def train(
     data_options: DataOptions | None = None,
     run_options: RunOptions | None = None,
     revision: str | None = None,
-) -> dict[str, Any]:
+    overwrite_output_dir: bool = False,
+    license: str | None = None,
+) -> TrainingResults:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
     Args:
         model_name_or_path: A model folder or Hub id.
         dataset: Any source that `data.load_nli` takes, for its split "train" and, by default, its "validation".
-        output_dir: The model folder to write, with train_log.jsonl, training_curves.png and all_results.json.
+        output_dir: The model folder to write, with train_log.jsonl, training_curves.png, training.json and
+            all_results.json.
         recipe: The settings; the defaults if None.
         validation_dataset: Another source to validate on.
         max_train_samples: Train on the first so many rows.
         data_options: How to read the data.
         run_options: Checkpoints and reports.
         revision: The branch, tag or commit of a model on the Hub.
+        overwrite_output_dir: Whether a model in `output_dir` may be replaced, as a whole when the new one is complete.
+        license: The license of the weights, for the card; by default the one that the base model's card names.
 
     Returns:
-        The results, as written to all_results.json: `train_loss` is the last epoch's mean, `eval_*` the best epoch's,
-        speeds and `seconds` count training alone, `padding_fraction` is the share of padding in the training batches.
+        The results, as written to all_results.json.
 
     Raises:
-        InputError: If the model, the data or the checkpoint can't be loaded, or the machine lacks the precision
-            asked for.
+        InputError: If the model, the data or the checkpoint can't be loaded, the machine lacks the precision asked
+            for, or `output_dir` holds a model that may not be replaced. Of several processes, all raise it.
         Interrupted: If the process got SIGTERM or SIGINT; a checkpoint was written.
     """
-    recipe, run_options = recipe or Recipe(), run_options or RunOptions()
-    accelerator = make_accelerator(recipe, run_options, Path(output_dir))
-    set_seed(recipe.seed)
-    with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=recipe.dropout, revision=revision)
-        max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
-        pairs = read_splits(
-            dataset, validation_dataset, data_options or DataOptions(), recipe.seed, recipe.test_each_epoch
+    recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
+    if max_train_samples is not None and max_train_samples < 1:
+        raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
+    packages = versions()
+    with flushed_denormals():
+        accelerator = make_accelerator(Path(output_dir), run_options.report_to)
+        precision = choose_precision(accelerator, recipe.mixed_precision)
+        resume = run_options.resume_from_checkpoint
+        folder = on_main(lambda: working_folder(Path(output_dir), resume, overwrite_output_dir))
+        inputs = in_turn(
+            lambda: _load(
+                model_name_or_path, dataset, recipe, validation_dataset, max_train_samples, data_options, revision
+            )
         )
-        if max_train_samples is not None and max_train_samples < 1:
-            raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
-        if max_train_samples is not None:
-            pairs = replace(pairs, train=pairs.train.select(range(min(max_train_samples, len(pairs.train)))))
-        splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
-        data = {name: encode(split, tokenizer, max_length, recipe.truncation) for name, split in splits.items()}
-        tables = {name: TokenTable.open(encoded, tokenizer) for name, encoded in data.items()}
-    identity = {f"{name}_data": table.sha256 for name, table in tables.items()}
-    run = Run(accelerator, model, tokenizer, tables, recipe, run_options, Path(output_dir), identity)
-    results = run.fit() | {"num_train_examples": len(pairs.train), "dropped_examples": pairs.dropped}
-    if accelerator.is_main_process:
-        facts = {"model": public_name(model_name_or_path), "dataset": public_name(dataset), "versions": versions()}
-        report = Path(model_name_or_path) / CONVERSION
-        with staged(output_dir) as folder:
-            write_json(folder / RESULTS, results)
-            write_json(folder / TRAINING, facts | {"recipe": dataclasses.asdict(recipe)})
-            if report.exists():
-                shutil.copyfile(report, folder / CONVERSION)
-        (Path(output_dir) / EVALUATIONS).unlink(missing_ok=True)  # of an earlier model
-        with card_matters_less():
-            write_card(output_dir)
+        factors = _soften(inputs, recipe)
+        with fast_attention(inputs.model, accelerator.device):
+            run = _prepare(accelerator, precision, inputs, recipe, run_options, folder)
+            run.fit()
+    report = TrainingReport(
+        model=inputs.base.name,
+        dataset=public_name(dataset),
+        validation=inputs.pairs.validated_on,
+        arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
+        recipe=dataclasses.asdict(recipe),
+        versions=packages,
+        license=license or inputs.base.license,
+        base=inputs.base.training,
+        base_model_sha256=inputs.base.weights,
+    )
     for tracker in accelerator.trackers:
         tracker.finish()
-    accelerator.wait_for_everyone()
+    totals = run.state.all_epochs.over_processes()
+    return on_main(lambda: _finish(run, totals, inputs, factors, report, Path(output_dir)))
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run starts from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    base: BaseModel
+    pairs: RunPairs
+    tables: dict[str, TokenTable]
+
+
+def _load(
+    model_name_or_path: str,
+    dataset: str,
+    recipe: Recipe,
+    validation_dataset: str | None,
+    max_train_samples: int | None,
+    data_options: DataOptions,
+    revision: str | None,
+) -> _Inputs:
+    model, tokenizer = load_model(
+        model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
+    )
+    max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
+    pairs = read_splits(dataset, validation_dataset, data_options, recipe.seed, recipe.test_each_epoch)
+    if max_train_samples is not None:
+        kept = range(min(max_train_samples, len(pairs.train)))
+        pairs = dataclasses.replace(pairs, train=pairs.train.select(kept))
+    splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
+    tables = {
+        name: TokenTable.open(encode(split, tokenizer, max_length, recipe.truncation), tokenizer)
+        for name, split in splits.items()
+    }
+    return _Inputs(model, tokenizer, BaseModel.read(model_name_or_path, revision), pairs, tables)
+
+
+def _soften(inputs: _Inputs, recipe: Recipe) -> list[float]:
+    """Softens saturated attention, but not that of a model that learned here already what to look at."""
+    if not recipe.soften_attention:
+        return []
+    if inputs.base.training:
+        logger.info("%s was fine-tuned before: its attention stays as it is", inputs.base.name)
+        return []
+    return soften_attention(inputs.model, inputs.tables["train"].first(EXAMPLES))
+
+
+def _prepare(
+    accelerator: Accelerator,
+    precision: Precision,
+    inputs: _Inputs,
+    recipe: Recipe,
+    options: RunOptions,
+    folder: Path,
+) -> Run:
+    """Prepares a run, or makes it what it was at a checkpoint; changes the model."""
+    model, order = inputs.model, label_order(inputs.model.config)
+    assert order is not None  # load_model gives no other models
+    plan = make_plan(inputs.tables["train"].lengths, recipe, accelerator.num_processes)
+    identity = RunIdentity(
+        model=inputs.base.sha256,
+        train_data=data_sha256(inputs.tables["train"]),
+        validation_data=data_sha256(inputs.tables["validation"]),
+        recipe=recipe,
+        total_steps=plan.total_steps,
+        warmup_steps=plan.warmup_steps,
+        num_processes=accelerator.num_processes,
+        mixed_precision=precision,
+        dynamo_backend=accelerator.state.dynamo_plugin.backend.value,
+    )
+    checkpoint, wanted = None, options.resume_from_checkpoint
+    if wanted:
+        checkpoint, written = on_main(lambda: find(folder, wanted, identity))
+        # The warm-up has begun: it doesn't grow with the steps.
+        plan = dataclasses.replace(plan, warmup_steps=written.warmup_steps)
+        identity = dataclasses.replace(identity, warmup_steps=written.warmup_steps)
+    if recipe.gradient_checkpointing:
+        checkpoint_activations(model)
+    keys, optimizer = key_groups(model), make_optimizer(model, recipe)
+    wrapped, _ = prepare(accelerator, model, optimizer)
+    scheduler = make_schedule(optimizer, plan)
+    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
+    state, log = LoopState(), RunLog(accelerator, folder, recipe.test_each_epoch)
+    accelerator.register_for_checkpointing(scheduler, scaler, state)
+    # Now that the model is the same on all processes, random numbers aren't: each drops other hidden states.
+    set_seed(recipe.seed, device_specific=True)
+    learner = Learner(accelerator, wrapped, order, optimizer, scheduler, scaler, precision, recipe)
+    tables = {split: table.to(accelerator.device) for split, table in inputs.tables.items()}
+    run = Run(learner, inputs.tokenizer, tables, plan, options, identity, folder, keys, log, state)
+    in_turn(lambda: _open_folder(log, folder, checkpoint))
+    start_tracker(accelerator, folder, recipe)
+    run.announce()
+    if checkpoint:
+        run.go_on_from(checkpoint)
+    return run
+
+
+def _open_folder(log: RunLog, folder: Path, checkpoint: Path | None) -> None:
+    if not checkpoint:
+        log.start()
+    if not folder.is_dir():  # the main process has made it
+        raise InputError(f"{folder}: not seen by all machines; give an --output_dir on a disk that they share")
+
+
+def _finish(
+    run: Run, totals: Sums, inputs: _Inputs, factors: list[float], report: TrainingReport, output_dir: Path
+) -> TrainingResults:
+    """Writes all that speaks of the weights, and gives them their place; on the main process."""
+    state, learner, accelerator = run.state, run.learner, run.accelerator
+    assert state.best and state.last
+    sha256 = weights_sha256(run.folder)
+    assert sha256
+    results = TrainingResults(
+        train_loss=state.last.train_loss,
+        train_accuracy=state.last.train_accuracy,
+        eval_accuracy=state.best.eval_accuracy,
+        eval_loss=state.best.eval_loss,
+        best_epoch=state.best.epoch,
+        epochs=state.epoch - 1,
+        steps=state.step,
+        seconds=state.seconds,
+        examples_per_second=totals.examples / state.seconds,
+        tokens_per_second=totals.tokens / state.seconds,
+        padding_fraction=1 - totals.tokens / totals.positions,
+        device=torch.cuda.get_device_name() if accelerator.device.type == "cuda" else accelerator.device.type,
+        num_processes=accelerator.num_processes,
+        mixed_precision=learner.precision,
+        num_train_examples=len(inputs.pairs.train),
+        dropped_examples=inputs.pairs.dropped,
+        model_sha256=sha256,
+        softening_factors=factors if min(factors, default=1.0) < 1 else None,
+    )
+    with staged(run.folder) as temporary:
+        results.write(temporary / RESULTS)
+        dataclasses.replace(report, model_sha256=sha256).write(temporary / TRAINING)
+        inputs.base.copy_conversion(temporary)
+    run.log.close(sha256)
+    with card_matters_less():
+        write_card(run.folder)
+    put_in_place(run.folder, output_dir)
     return results

@@ -2,103 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import copy
+import shutil
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy
 import torch
+from accelerate.utils import set_seed
 from datasets import Dataset
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
-    set_seed,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.trainer_utils import TrainOutput
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, label_order
-from hf_nli.data.batches import epoch_batches, share
+from hf_nli.data.load import chunks
+from hf_nli.data.loader import NOT_COUNTED, StepSampler, part_loader
 from hf_nli.data.table import TokenTable
+from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.metrics import NLIMetric
-from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 from hf_nli.text.tokenizer import save_tokenizer
-from hf_nli.training.accelerator import fast_precision
-from hf_nli.training.attention import prepare_attention
+from hf_nli.training.arguments import NLITrainingArguments
+from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
 from hf_nli.training.optimization import embedding_rate, parameter_groups
-
-
-def _recipes(name: str) -> Any:
-    """A field of the recipe, as it is there."""
-    own = Recipe.__dataclass_fields__[name]
-    return field(default=own.default, metadata=own.metadata)
-
-
-@dataclass
-class NLITrainingArguments(TrainingArguments):
-    """`TrainingArguments` with the defaults of our recipe, and with those of its settings that Trainer lacks."""
-
-    learning_rate: float = _recipes("learning_rate")
-    num_train_epochs: float = _recipes("num_train_epochs")
-    per_device_train_batch_size: int = _recipes("per_device_train_batch_size")
-    per_device_eval_batch_size: int = _recipes("per_device_eval_batch_size")
-    weight_decay: float = _recipes("weight_decay")
-    warmup_steps: float = field(
-        default=Recipe.warmup_ratio, metadata={"help": "Steps to warm up, or less than 1 for a share of the steps."}
-    )
-    eval_strategy: str = field(default="epoch", metadata={"help": "When to validate."})
-    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep, beside the best one."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "Whether to end with the best checkpoint."})
-    metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "What makes it the best."})
-    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
-    report_to: str | None = field(default="none", metadata={"help": "Where to report to."})
-    embedding_lr_multiplier: float | None = _recipes("embedding_lr_multiplier")
-    soften_attention: bool = _recipes("soften_attention")
-    loss_reduction: str = _recipes("loss_reduction")
-    group_by_length: bool = _recipes("group_by_length")
-    dropout: float = _recipes("dropout")
-    max_seq_length: int = _recipes("max_seq_length")
-    truncation: str = _recipes("truncation")
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe, output_dir: str | Path, **others: Any) -> NLITrainingArguments:
-        """Says a recipe in Trainer's words.
-
-        Args:
-            recipe: The settings. Early stopping is a callback of Trainer's (`EarlyStoppingCallback`).
-            output_dir: The folder for the model and its checkpoints.
-            others: Any of Trainer's own arguments.
-
-        Raises:
-            InputError: If the recipe has a `tokens_per_batch`, which leaves Trainer without a number of steps.
-        """
-        if recipe.tokens_per_batch:
-            raise InputError("tokens_per_batch: Trainer needs batches of a fixed size; use the Accelerate loop")
-        settings = {name: value for name, value in vars(recipe).items() if name in cls.__dataclass_fields__}
-        if recipe.lr_scheduler_type == "constant":
-            settings["lr_scheduler_type"] = "constant_with_warmup"
-        settings |= {"warmup_steps": recipe.warmup_ratio, "max_steps": recipe.max_train_steps or -1}
-        if settings.pop("gradient_checkpointing"):
-            # Transformers is about to rename it.
-            names = ("activation_checkpointing", "gradient_checkpointing")
-            settings[next(name for name in names if name in cls.__dataclass_fields__)] = True
-        arguments = cls(str(output_dir), **settings | others)
-        precision = recipe.mixed_precision
-        if precision == "auto":
-            precision = fast_precision(arguments.device.type)
-        if precision == "no":
-            return arguments
-        settings |= {precision: True, "use_cpu": arguments.device.type == "cpu"}  # which it wants to be told
-        return cls(str(output_dir), **settings | others)
 
 
 def make_trainer(
@@ -106,6 +50,7 @@ def make_trainer(
     train_pairs: Dataset,
     validation_pairs: Dataset,
     arguments: NLITrainingArguments,
+    revision: str | None = None,
     **options: Any,
 ) -> NLITrainer:
     """Builds a `transformers.Trainer` that takes the steps of the Accelerate loop.
@@ -115,116 +60,193 @@ def make_trainer(
         train_pairs: Rows of premise, hypothesis, label, as `data.load_nli` gives them.
         validation_pairs: Such rows.
         arguments: The settings; `NLITrainingArguments.from_recipe` makes them of a recipe.
+        revision: The branch, tag or commit of a model on the Hub.
         options: Anything else that Trainer takes (callbacks, …).
 
+    Returns:
+        The Trainer. Labels of its data sets, and so of its predictions, are the model's (`model.config.id2label`).
+
     Raises:
-        InputError: If the model can't be loaded.
+        InputError: If the model can't be loaded, or a row has no label of ours.
     """
-    set_seed(arguments.seed)
-    model, tokenizer = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout)
+    for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
+        _check_labels(name, pairs)
+    model, tokenizer = load_model(
+        model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
+    )
     order = label_order(model.config)
+    assert order is not None  # load_model takes no other models
     length = input_length(model.config, tokenizer, arguments.max_seq_length)
-
-    def prepare(pairs: Dataset) -> Dataset:
-        encoded = encode(pairs, tokenizer, length, arguments.truncation)
-        if order == sorted(order):
-            return encoded
-        return encoded.map(lambda label: {"labels": order[label]}, input_columns="labels")
-
-    train_data = prepare(train_pairs)
-    table = TokenTable.open(train_data, tokenizer)
-
-    def make_model() -> PreTrainedModel:
-        model, _ = load_model(model_name_or_path, new_head=True, dropout=arguments.dropout)
-        prepare_attention(model, table, arguments.soften_attention, arguments.device)
-        return model
-
+    train_data, validation_data = (
+        _model_labels(encode(pairs, tokenizer, length, arguments.truncation), order)
+        for pairs in (train_pairs, validation_pairs)
+    )
+    if arguments.soften_attention:
+        soften_attention(model, TokenTable.open(train_data, tokenizer).first(EXAMPLES))
     return NLITrainer(
-        model_init=make_model,
+        model_init=lambda: copy.deepcopy(model),  # Trainer asks for it more than once
         args=arguments,
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=train_data,
-        eval_dataset=prepare(validation_pairs),
+        eval_dataset=validation_data,
         processing_class=tokenizer,
-        compute_loss_func=_loss(arguments.loss_reduction),
-        compute_metrics=_metrics(order),
+        compute_loss_func=partial(_loss, arguments.loss_reduction),
+        compute_metrics=partial(_metrics, order),
         **options,
     )
 
 
+def _check_labels(name: str, pairs: Dataset) -> None:
+    """Raises `InputError` if a row's label isn't the id of one of `LABELS`."""
+    declared = getattr(pairs.features["label"], "names", list(LABELS))
+    if declared != list(LABELS):
+        raise InputError(f"{name}: its labels are {', '.join(declared)}, not {', '.join(LABELS)}; load it by load_nli")
+    labels = chain.from_iterable(part.to_pylist() for part in chunks(pairs, "label"))
+    for row, label in enumerate(labels, 1):
+        if label not in range(len(LABELS)):
+            raise InputError(
+                f"{name}, row {row}: the label is {label!r}, not 0, 1 or 2; load_nli leaves out rows without a gold "
+                "label"
+            )
+
+
+def _model_labels(encoded: Dataset, order: list[int]) -> Dataset:
+    """Encoded rows with the model's label ids, where they aren't ours."""
+    if order == sorted(order):
+        return encoded
+    return encoded.map(lambda label: {"labels": order[label]}, input_columns="labels")
+
+
 class NLITrainer(Trainer):
-    """Trainer with the batches and the parameter groups of the Accelerate loop."""
+    """Trainer with the batches, the loss and the parameter groups of the Accelerate loop; `make_trainer` builds it."""
 
     args: NLITrainingArguments
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_callback(ProcessSeed)
+        self.add_callback(FastAttention)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """What the data were encoded with."""
+        return cast(PreTrainedTokenizerBase, self.processing_class)
+
     def get_train_dataloader(self) -> DataLoader:
         """Returns the training batches, in an order that depends on the seed and the epoch alone."""
-        lengths = TokenTable.open(self.train_dataset, self.processing_class).lengths
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=StepSampler(lengths, self.args),
-            collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
+        arguments, table = self.args, TokenTable.open(cast(Dataset, self.train_dataset), self.tokenizer)
+        sampler = StepSampler(
+            table.lengths,
+            arguments.train_batch_size,
+            arguments.world_size,
+            arguments.gradient_accumulation_steps,
+            arguments.seed,
+            arguments.group_by_length,
         )
+        loader = part_loader(table, sampler, arguments.dataloader_num_workers, arguments.dataloader_pin_memory)
         return self.accelerator.prepare(loader)
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
         """Makes the optimizer, with the embeddings' own learning rate."""
         if self.optimizer is None:
-            model = model or self.model
+            model = model or cast(PreTrainedModel, self.model)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
             rate = embedding_rate(model, self.args.learning_rate, self.args.embedding_lr_multiplier)
             self.optimizer = kind(parameter_groups(model, self.args.weight_decay, rate), **options)
         return self.optimizer
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        super()._save(output_dir, state_dict)
-        save_tokenizer(self.processing_class, Path(output_dir or self.args.output_dir))
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
+        """Trains as Trainer does, but not over another run's checkpoints or model.
+
+        Raises:
+            InputError: If `output_dir` holds a model or checkpoints that aren't this Trainer's, nor those of the run
+                that goes on, unless `overwrite_output_dir` is set; then its checkpoints are deleted now, and its model
+                when `save_model` replaces it.
+        """
+        folder, checkpoint = self.args.folder, resume_from_checkpoint
+        goes_on = checkpoint is True or checkpoint and Path(checkpoint).resolve().parent == folder.resolve()
+        if not goes_on and not self.state.global_step:
+            self.args.refuse_other_run()
+            if self.args.should_save:
+                for old in folder.glob("checkpoint-*"):
+                    shutil.rmtree(old)
+        with flushed_denormals():
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves a whole model folder, from which other models' files are gone, and the tokenizer in portable form.
+
+        Args:
+            output_dir: The folder; the arguments' `output_dir` if None, in which this run's checkpoints stay.
+
+        Raises:
+            InputError: If it holds a model of another run, and `overwrite_output_dir` isn't set.
+        """
+        target = Path(output_dir or self.args.folder)
+        if not self.args.should_save or (_internal_call and output_dir):  # the latter is a checkpoint
+            super().save_model(str(target), _internal_call)
+            if self.args.should_save:
+                save_tokenizer(self.tokenizer, target)
+            return
+        ours = self.state.global_step > 0 and target.resolve() == self.args.folder.resolve()
+        with model_folder(target, ours or self.args.overwrite_output_dir) as folder:
+            super().save_model(str(folder), _internal_call)
+            save_tokenizer(self.tokenizer, folder)
+            for checkpoint in target.glob("checkpoint-*") if ours else ():
+                checkpoint.rename(folder / checkpoint.name)
 
 
-class StepSampler(Sampler[list[int]]):
-    """The batches of an epoch: for each optimizer step, the parts of every process one after the other.
+class ProcessSeed(TrainerCallback):
+    """Seeds each process in its own way once the model is there: else all would drop the same hidden states."""
 
-    That is how Accelerate deals batches out to processes.
-    """
-
-    def __init__(self, lengths: NDArray, arguments: NLITrainingArguments) -> None:
-        self.lengths, self.arguments, self.epoch = lengths, arguments, 0
-        self.processes, self.parts = arguments.world_size, arguments.gradient_accumulation_steps
-        self.step_size = arguments.per_device_train_batch_size * self.processes * self.parts
-
-    def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes, from 0; Trainer calls it."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.step_size) * self.processes * self.parts
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for rows in self._steps():
-            shares = [share(rows, process, self.processes, self.parts) for process in range(self.processes)]
-            for parts in zip(*shares, strict=True):
-                yield from (part.tolist() for part, _ in parts)
-
-    def _steps(self) -> list[NDArray]:
-        arguments = self.arguments
-        return epoch_batches(self.lengths, self.step_size, arguments.seed, self.epoch + 1, arguments.group_by_length)
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Is called before Trainer restores the random numbers of a checkpoint."""
+        set_seed(args.seed, device_specific=True)
 
 
-def _loss(reduction: str) -> Callable[..., Tensor]:
-    def loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        total = nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
-        return total if reduction == "sum" else total / (num_items_in_batch or len(labels))
+class FastAttention(TrainerCallback):
+    """Computes attention in the way that is fast in training, as long as Trainer trains."""
 
-    return loss
+    def __init__(self) -> None:
+        self.contexts = ExitStack()
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **others: Any,
+    ) -> None:
+        """Is called with the model that is about to be trained."""
+        assert model is not None
+        self.contexts.enter_context(fast_attention(model, args.device))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Puts back what the model had."""
+        self.contexts.close()
 
 
-def _metrics(order: list[int]) -> Callable[[EvalPrediction], dict[str, float]]:
-    def metrics(prediction: EvalPrediction) -> dict[str, float]:
-        predictions = prediction.predictions[:, order].argmax(-1)
-        references = [order.index(label) for label in prediction.label_ids]
-        scores = NLIMetric().compute(predictions=predictions, references=references)
-        return {"accuracy": scores["accuracy"]} | {f"f1_{label}": scores["per_label"][label]["f1"] for label in LABELS}
+def _loss(
+    reduction: str, outputs: SequenceClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int
+) -> Tensor:
+    """The loss of a part of a step (or of a batch of validation, whose loss is a mean in any case)."""
+    logits = cast(Tensor, outputs.logits).float()
+    total = nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=NOT_COUNTED)
+    return total if reduction == "sum" and torch.is_grad_enabled() else total / num_items_in_batch
 
-    return metrics
+
+def _metrics(order: list[int], prediction: EvalPrediction) -> dict[str, float]:
+    predictions = numpy.asarray(prediction.predictions)[:, order].argmax(-1)
+    references = numpy.argsort(order)[numpy.asarray(prediction.label_ids)]
+    scores = NLIMetric().compute(predictions=predictions, references=references)
+    return {"accuracy": scores["accuracy"]} | {f"f1_{label}": scores["per_label"][label]["f1"] for label in LABELS}

@@ -3,13 +3,29 @@
 import pytest
 from transformers import BertConfig
 
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_id, label_order, label_set
+from hf_nli.core.errors import InputError
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, has_nli_labels, label_id, label_order, label_set
 
 
 def test_label_order():
     assert label_order(BertConfig(id2label={0: "CONTRADICTION", 1: "entailment", 2: "Neutral"})) == [1, 2, 0]
-    assert label_order(BertConfig(num_labels=3)) is None
-    assert label_order(BertConfig(id2label={0: "entailment", 1: "not_entailment"})) is None
+    assert label_order(BertConfig(id2label={0: "neutral", 1: "Contradictory", 2: "entails"})) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["LABEL_0", "LABEL_1", "LABEL_2"],
+        ["entailment", "neutral", "contradiction", "contradictory"],
+        ["entailment", "not_entailment"],
+        ["negative", "neutral", "positive"],
+    ],
+)
+def test_other_labels(labels):
+    config = BertConfig(id2label=dict(enumerate(labels)))
+    assert not has_nli_labels(config)
+    with pytest.raises(InputError, match=f"labels are {', '.join(labels)}; needs entailment, neutral, contradiction"):
+        label_order(config)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +35,7 @@ def test_label_order():
         (["entailment", "neutral"], LABELS),  # SNLI's rows may lack a label
         ([], LABELS),
         (["neutral", "entails"], TWO_WAY_LABELS),
+        (["neutral", "entails", "contradicts"], LABELS),
         (["non-entailment"], TWO_WAY_LABELS),
         (["Not Entailment", "entailment"], LABELS),  # unknown, so that the row with it is named
     ],
@@ -34,6 +51,7 @@ def test_label_set(names, labels):
         (" Entailment ", 0, 0),
         ("entails", 0, 0),
         ("neutral", 1, 1),
+        ("contradictory", 2, 1),
         ("CONTRADICTION", 2, 1),
         ("not-entailment", None, 1),
         ("maybe", None, None),
@@ -41,4 +59,4 @@ def test_label_set(names, labels):
     ],
 )
 def test_label_id(name, three, two):
-    assert (label_id(name, LABELS), label_id(name, TWO_WAY_LABELS)) == (three, two)
+    assert (label_id(name, LABELS), label_id(name, tuple(list(TWO_WAY_LABELS)))) == (three, two)

@@ -6,16 +6,18 @@ import math
 import pytest
 import torch
 from helpers import tiny_tokenizer
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from hf_nli.training.attention import SATURATED, SOFT, soften_attention
+from hf_nli.training.attention import SATURATED, SOFT, fast_attention, flushed_denormals, soften_attention
 
 PAIRS = [["a man runs.", "the dog sleeps outside"], ["a", "not ."], ["the woman is outside.", "a woman eats"]]
 
 
 def deviation(model, layer, inputs):
     """From the probabilities that the model itself gives: their logarithms are the logits, but for a constant."""
-    attention = copy.deepcopy(model).double().eval()(**inputs, output_attentions=True).attentions[layer]
+    model = copy.deepcopy(model).double().eval()
+    model.set_attn_implementation("eager")
+    attention = model(**inputs, output_attentions=True).attentions[layer]
     rows = []
     for row, mask in enumerate(inputs["attention_mask"].bool()):
         for head in attention[row]:
@@ -58,6 +60,52 @@ def test_saturated_layers_get_soft(inputs):
     for name, tensor in model.state_dict().items():
         factor = factors[int(name.split(".")[3])] if "query" in name else 1.0
         assert torch.equal(tensor, kept[name] * factor), name
+
+
+def test_layers_that_share_their_weights_are_softened_once(inputs):
+    """ALBERT's twelve layers are one."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "embedding_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
+    model = AlbertForSequenceClassification(AlbertConfig(vocab_size=30, num_hidden_layers=4, **sizes)).eval()
+    attention = model.albert.encoder.albert_layer_groups[0].albert_layers[0].attention
+    torch.nn.init.eye_(model.albert.encoder.embedding_hidden_mapping_in.weight)
+    torch.nn.init.normal_(attention.query.weight, std=12 / math.sqrt(32))
+    torch.nn.init.normal_(attention.key.weight, std=1 / math.sqrt(32))
+    before = attention.query.weight.detach().clone()
+    (factor,) = soften_attention(model, inputs)
+    assert factor < 1 and torch.equal(attention.query.weight, before * factor)
+    assert deviation(model, 0, inputs) == pytest.approx(SOFT, rel=1e-4)
+
+
+@pytest.mark.parametrize("asked, during", [(None, "eager"), ("eager", "eager"), ("flex_attention", "flex_attention")])
+def test_what_the_configuration_asks_for_is_kept(asked, during):
+    """Only Transformers' own choice is changed, and put back."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "intermediate_size": 8}
+    model = BertForSequenceClassification(BertConfig(vocab_size=9, attn_implementation=asked, **sizes))
+    before = model.config._attn_implementation
+    with pytest.raises(ZeroDivisionError), fast_attention(model, torch.device("cpu")):
+        assert model.config._attn_implementation == during
+        raise ZeroDivisionError
+    assert model.config._attn_implementation == before == (asked or "sdpa")
+    with fast_attention(model, torch.device("cuda")):
+        assert model.config._attn_implementation == before
+
+
+def test_denormals_are_flushed_for_a_while():
+    def product():
+        return (torch.full((2,), 1e-40) * 1).tolist()
+
+    with pytest.raises(ZeroDivisionError), flushed_denormals():
+        assert product() == [0, 0]
+        raise ZeroDivisionError
+    assert product()[0] > 0
+    torch.set_flush_denormal(True)
+    try:
+        with flushed_denormals():
+            pass
+        assert product() == [0, 0]
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_other_models_are_left_alone(inputs):

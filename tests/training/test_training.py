@@ -1,20 +1,21 @@
 """Fine-tuning: what is learned, logged, saved and counted."""
 
+import dataclasses
 import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from datasets import DatasetDict
-from helpers import write_tiny_model
+from helpers import write_pairs, write_tiny_model
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.models.bert.modeling_bert import BertSelfAttention
@@ -22,12 +23,11 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 from hf_nli.core.errors import InputError
 from hf_nli.data.load import load_nli
 from hf_nli.evaluation.evaluate import evaluate
-from hf_nli.model.folder import read_epochs
+from hf_nli.model.folder import read_epochs, speaks_of, weights_sha256
 from hf_nli.model.load import load_model
-from hf_nli.settings.options import RunOptions
+from hf_nli.runs.log import closing_table
+from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe
-from hf_nli.training.log import closing_table
-from hf_nli.training.loop import Run
 from hf_nli.training.optimization import embedding_scale, make_optimizer, parameter_groups
 from hf_nli.training.train import train
 
@@ -49,33 +49,33 @@ def test_it_learns(run):
     epochs = [record for record in log if "eval_accuracy" in record]
     assert [record["epoch"] for record in epochs] == list(range(7))
     assert epochs[-1]["train_loss"] < 0.5 * epochs[1]["train_loss"]
-    assert results["eval_accuracy"] > 0.9 > 0.6 > epochs[0]["eval_accuracy"]
+    assert results.eval_accuracy > 0.9 > 0.6 > epochs[0]["eval_accuracy"]
 
 
 def test_results_count_what_was_done(run, model, pairs):
     output_dir, results, _ = run
-    assert json.loads((output_dir / "all_results.json").read_text()) == results
-    assert results["num_train_examples"] == 144 and results["dropped_examples"] == 4
-    assert results["steps"] == 6 * 9 and results["epochs"] == 6
-    assert (results["device"], results["num_processes"], results["mixed_precision"]) == ("cpu", 1, "no")
-    assert 0 < results["padding_fraction"] < 0.5
-    tokens_per_example = results["tokens_per_second"] / results["examples_per_second"]
+    assert (output_dir / "all_results.json").read_text() == results.to_json()
+    assert results.num_train_examples == 144 and results.dropped_examples == 4
+    assert results.steps == 6 * 9 and results.epochs == 6
+    assert (results.device, results.num_processes, results.mixed_precision) == ("cpu", 1, "no")
+    assert 0 < results.padding_fraction < 0.5
+    tokens_per_example = results.tokens_per_second / results.examples_per_second
     tokenizer = AutoTokenizer.from_pretrained(model)
     with open(pairs) as file:
         rows = [json.loads(line) for line in file]
     lengths = [len(tokenizer(row["premise"], row["hypothesis"]).input_ids) for row in rows if row["label"] != "-"]
     assert math.isclose(tokens_per_example, sum(lengths) / len(lengths), rel_tol=1e-6)
-    assert math.isclose(results["examples_per_second"] * results["seconds"], 6 * 144, rel_tol=1e-6)
+    assert math.isclose(results.examples_per_second * results.seconds, 6 * 144, rel_tol=1e-6)
 
 
 def test_the_best_epoch_is_what_is_saved(run, pairs):
     output_dir, results, log = run
     epochs = [record for record in log if record.get("epoch", 0) > 0]
     best = max(epochs, key=lambda record: (record["eval_accuracy"], -record["eval_loss"]))
-    assert results["best_epoch"] == best["epoch"] and results["eval_accuracy"] == best["eval_accuracy"]
+    assert results.best_epoch == best["epoch"] and results.eval_accuracy == best["eval_accuracy"]
     scores = evaluate(str(output_dir), pairs, output_dir.parent / "scores")
-    assert scores["accuracy"] == best["eval_accuracy"]
-    assert scores["loss"] == pytest.approx(best["eval_loss"], abs=1e-5)
+    assert scores.accuracy == best["eval_accuracy"]
+    assert scores.loss == pytest.approx(best["eval_loss"], abs=1e-5)
 
 
 def test_gradient_checkpointing_computes_again_what_it_computed(model, pairs, tmp_path, monkeypatch):
@@ -98,14 +98,30 @@ def test_gradient_checkpointing_computes_again_what_it_computed(model, pairs, tm
     assert weights[0] == weights[1]
 
 
-def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, tmp_path, monkeypatch):
-    accuracies = iter([0.9, 0.2, 0.8, 0.5])  # before training, then three epochs
-    monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
-    saved = []
-    monkeypatch.setattr(Run, "_save", lambda self: saved.append(self.progress.step))
-    monkeypatch.setattr("hf_nli.training.train.write_card", lambda _: None)
-    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE | {"num_train_epochs": 3}), pairs)
-    assert saved == [9, 18] and results["best_epoch"] == 2
+@pytest.fixture(scope="module")
+def misleading(tmp_path_factory):
+    """Pairs whose labels are wrong, so that a model gets worse on them the more it learns."""
+    path = Path(write_pairs(tmp_path_factory.mktemp("data") / "misleading.jsonl", repeat=1))
+    wrong = {"entailment": "neutral", "neutral": "contradiction", "contradiction": "entailment", "-": "-"}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row | {"label": wrong[row["label"]]}) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, misleading, tmp_path):
+    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE), misleading)
+    epochs = read_epochs(tmp_path / "run")[1:]
+    assert results.best_epoch < results.epochs == 6 and results.eval_accuracy > epochs[-1]["eval_accuracy"]
+    assert results.eval_accuracy == max(record["eval_accuracy"] for record in epochs)
+    scores = evaluate(str(tmp_path / "run"), misleading, tmp_path / "scores")
+    assert scores["accuracy"] == results.eval_accuracy
+
+
+def test_early_stopping(model, pairs, misleading, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "hf_nli")
+    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE, early_stopping_patience=2), misleading)
+    assert results.epochs == results.best_epoch + 2 < 6 and results.steps == 9 * results.epochs
+    assert f"Stopped early: no better epoch than epoch {results.best_epoch}" in caplog.text
 
 
 def test_the_folder_is_stock(run):
@@ -134,16 +150,15 @@ def logged(folder):
     return [record for record in records if "learning_rate" in record]
 
 
-def test_schedule_warms_up_and_decays_once_a_step(model, pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
+def test_schedule_warms_up_and_decays_once_a_step(model, pairs, tmp_path):
     recipe = Recipe(learning_rate=1e-3, max_train_steps=10, warmup_ratio=0.2, gradient_accumulation_steps=2,
                     per_device_train_batch_size=8)  # fmt: skip
-    results = train(model, pairs, tmp_path / "run", recipe, pairs)
+    results = train(model, pairs, tmp_path / "run", recipe, pairs, run_options=RunOptions(logging_steps=1))
     rates = [record["learning_rate"] for record in logged(tmp_path / "run")]
     assert rates == pytest.approx(
         [1e-3 * share for share in (0, 1 / 2, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8)]
     )
-    assert results["steps"] == 10
+    assert results.steps == 10
 
 
 def test_accumulation_takes_the_steps_of_the_larger_batch(model, pairs, tmp_path):
@@ -187,8 +202,8 @@ def test_two_processes_take_the_steps_of_one(accumulation, pairs, tmp_path):
         subprocess.run([str(part) for part in command], env=environment, check=True, timeout=300)
         logs.append([json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()])
         states.append(AutoModelForSequenceClassification.from_pretrained(folder).state_dict())
-    assert len(logs[0]) == len(logs[1]) == 3  # 12 steps: two epochs of 6
-    for one, two in zip(*logs, strict=True):
+    assert len(logs[0]) == len(logs[1]) == 3 + 1  # 12 steps: two epochs of 6; whose training it was
+    for one, two in zip(*(log[:3] for log in logs), strict=True):
         assert two == pytest.approx(one, abs=1e-4)
     for name, tensor in states[0].items():
         if not name.endswith("key.bias"):  # as above
@@ -200,28 +215,21 @@ def test_sum_of_losses(model, pairs, tmp_path):
     losses = []
     for reduction, norm in (("mean", 0.0), ("sum", 0.0), ("mean", 1e-3), ("sum", 1e-3)):
         recipe = Recipe(**RECIPE | {"num_train_epochs": 1}, loss_reduction=reduction, max_grad_norm=norm)
-        losses.append(train(model, pairs, tmp_path / f"{reduction}{norm}", recipe, pairs)["train_loss"])
+        losses.append(train(model, pairs, tmp_path / f"{reduction}{norm}", recipe, pairs).train_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # Adam divides it out, but for its epsilon
     assert losses[2] == pytest.approx(losses[3], rel=1e-3)
 
 
-def test_early_stopping(model, pairs, tmp_path, monkeypatch):
-    accuracies = iter([0.1, 0.5, 0.6, 0.5, 0.6, 0.9])
-    monkeypatch.setattr(Run, "_evaluate", lambda _: {"eval_loss": 1.0, "eval_accuracy": next(accuracies)})
-    results = train(model, pairs, tmp_path / "run", Recipe(**RECIPE, early_stopping_patience=2), pairs)
-    assert (results["best_epoch"], results["epochs"], results["steps"]) == (2, 4, 36)
-
-
 @pytest.mark.parametrize("schedule, last", [("linear", 0.1), ("constant", 1.0), ("cosine", 0.0245)])
-def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_nli.training.loop.LOGGING_STEPS", 1)
+def test_schedules_and_the_embeddings_own_rate(schedule, last, model, pairs, tmp_path):
     settings = {
         "lr_scheduler_type": schedule,
         "embedding_lr_multiplier": 500.0,
         "warmup_ratio": 0.0,
         "max_train_steps": 10,
     }
-    train(model, pairs, tmp_path / "run", Recipe(learning_rate=1e-3, **settings), pairs)
+    recipe = Recipe(learning_rate=1e-3, **settings)
+    train(model, pairs, tmp_path / "run", recipe, pairs, run_options=RunOptions(logging_steps=1))
     assert logged(tmp_path / "run")[-1]["learning_rate"] == pytest.approx(1e-3 * last, rel=2e-3)
     start, end = (load_model(str(folder))[0].state_dict() for folder in (model, tmp_path / "run"))
     moved = {name: (end[name] - start[name]).abs().max() for name in end}
@@ -243,8 +251,8 @@ def test_larger_embeddings_take_larger_steps(deviation, factor, model):
 def test_token_budget(model, pairs, tmp_path):
     recipe = Recipe(**RECIPE | {"num_train_epochs": 2}, tokens_per_batch=100)
     results = train(model, pairs, tmp_path / "run", recipe, pairs)
-    assert results["steps"] > 2 * 9 and results["padding_fraction"] < 0.2
-    assert math.isclose(results["examples_per_second"] * results["seconds"], 2 * 144, rel_tol=1e-6)
+    assert results.steps > 2 * 9 and results.padding_fraction < 0.2
+    assert math.isclose(results.examples_per_second * results.seconds, 2 * 144, rel_tol=1e-6)
 
 
 def test_tensorboard(model, pairs, tmp_path):
@@ -266,13 +274,13 @@ def test_curves(run):
 
 def test_closing_table(run):
     output_dir, results, log = run
-    lines = closing_table(output_dir, results["best_epoch"]).splitlines()
+    lines = closing_table(output_dir, results.best_epoch).splitlines()
     assert lines[0].split() == ["epoch", "eval", "loss", "eval", "accuracy", "train", "loss", "train", "accuracy"]
     assert [line.split()[0] for line in lines[1:]] == [str(epoch) for epoch in range(7)]
     (best,) = (line for line in lines if "best" in line)
-    figures = next(record for record in log if record.get("epoch") == results["best_epoch"])
+    figures = next(record for record in log if record.get("epoch") == results.best_epoch)
     names = ("eval_loss", "eval_accuracy", "train_loss", "train_accuracy")
-    assert best.split() == [str(results["best_epoch"]), "best", *(f"{figures[name]:.4f}" for name in names)]
+    assert best.split() == [str(results.best_epoch), "best", *(f"{figures[name]:.4f}" for name in names)]
 
 
 def test_the_book_s_words(model, pairs, tmp_path, capsys, caplog):
@@ -285,7 +293,7 @@ def test_the_book_s_words(model, pairs, tmp_path, capsys, caplog):
     train(model, str(tmp_path / "data"), tmp_path / "run", recipe)
     scores = evaluate(str(tmp_path / "run"), str(tmp_path / "data"), tmp_path / "scores", split="test")
     records = read_epochs(tmp_path / "run")
-    assert len(records) == 3 and scores["accuracy"] in [record["test_accuracy"] for record in records[1:]]
+    assert len(records) == 3 and scores.accuracy in [record["test_accuracy"] for record in records[1:]]
     assert all(record["test_accuracy"] in {count / len(tested) for count in range(49)} for record in records)
     last = records[-1]
     words = f"loss {last['train_loss']:.3f}, train acc {last['train_accuracy']:.3f}, test acc"
@@ -304,21 +312,114 @@ def test_the_effective_batch_is_logged(model, pairs, tmp_path, caplog):
     assert "Effective batch: 36 pairs (12 a batch, 3 to accumulate, processes: 1); 8 steps in 2 epochs" in caplog.text
 
 
-def test_checkpoints_of_another_run_are_refused(model, pairs, tmp_path):
-    recipe = Recipe(**RECIPE | {"num_train_epochs": 1})
-    keep = RunOptions(checkpointing_steps="epoch")
-    train(model, pairs, tmp_path / "run", recipe, pairs, run_options=keep)
-    with pytest.raises(InputError, match="checkpoint-9 of an earlier run; go on from it"):
-        train(model, pairs, tmp_path / "run", recipe, pairs)
-    latest = RunOptions(resume_from_checkpoint="latest")
-    with pytest.raises(InputError, match=r"another run .learning_rate 0.01 there, 0.02 now"):
-        train(model, pairs, tmp_path / "run", replace(recipe, learning_rate=0.02), pairs, run_options=latest)
-    with pytest.raises(InputError, match=r"another run .train_data '\w+' there"):
-        train(model, pairs, tmp_path / "run", recipe, pairs, max_train_samples=99, run_options=latest)
-    again = train(model, pairs, tmp_path / "run", recipe, pairs, run_options=latest)  # which had ended
-    assert again["steps"] == 9
-    with pytest.raises(InputError, match="no checkpoint to resume from"):
-        train(model, pairs, tmp_path / "new", recipe, pairs, run_options=latest)
+def test_every_report_names_the_weights(run):
+    output_dir, results, log = run
+    sha256 = weights_sha256(output_dir)
+    assert results.model_sha256 == sha256 and log[-1] == {"model_sha256": sha256}
+    for name in ("all_results.json", "training.json", "train_log.jsonl", "training_curves.png"):
+        assert speaks_of(output_dir / name) == sha256
+
+
+def test_what_the_run_was_is_told(model, pairs, tmp_path):
+    recipe = Recipe(max_train_steps=1)
+    options = DataOptions(label_names=["entailment", "neutral", "contradiction"])
+    train(model, pairs, tmp_path / "first", recipe, max_train_samples=20, data_options=options, license="mit")
+    report = json.loads((tmp_path / "first/training.json").read_text())
+    assert report["model"] == "tiny" and report["dataset"] == "pairs.jsonl"
+    assert report["validation"] == "5 % of the training rows" and report["license"] == "mit"
+    names = ["entailment", "neutral", "contradiction"]
+    assert report["arguments"] == {"max_train_samples": 20, "label_names": names}
+    assert report["base_model_sha256"] == weights_sha256(model) and "base" not in report
+    assert report["recipe"] == dataclasses.asdict(recipe) and "torch" in report["versions"]
+    train(str(tmp_path / "first"), pairs, tmp_path / "second", recipe, pairs)
+    again = json.loads((tmp_path / "second/training.json").read_text())
+    assert again["base"] == report and again["base_model_sha256"] == report["model_sha256"]
+    assert again["arguments"] == {"validation_dataset": "pairs.jsonl"} and again["validation"] == "pairs.jsonl"
+
+
+def test_the_license_is_the_base_model_s(model, pairs, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model/README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    train(str(tmp_path / "model"), pairs, tmp_path / "run", Recipe(max_train_steps=1), pairs)
+    assert json.loads((tmp_path / "run/training.json").read_text())["license"] == "cc-by-4.0"
+    train(model, pairs, tmp_path / "unknown", Recipe(max_train_steps=1), pairs)
+    assert "license" not in json.loads((tmp_path / "unknown/training.json").read_text())
+
+
+def saturated(folder):
+    """A tiny model whose attention looks at one token alone."""
+    write_tiny_model(folder)
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        if "self.query" in name or "self.key" in name:
+            weights[name] *= 30
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return str(folder)
+
+
+def test_saturated_attention_is_softened_once(pairs, tmp_path, caplog):
+    """What was done is told; a model that was fine-tuned here stays as it is."""
+    caplog.set_level(logging.INFO, "hf_nli")
+    model, recipe = saturated(tmp_path / "model"), Recipe(max_train_steps=1, learning_rate=0.0)
+    results = train(model, pairs, tmp_path / "run", recipe, pairs)
+    (factor,) = results.softening_factors
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    before, after = (load_file(Path(folder) / "model.safetensors")[query] for folder in (model, tmp_path / "run"))
+    assert factor < 0.2 and torch.equal(after, before * factor)
+    assert json.loads((tmp_path / "run/all_results.json").read_text())["softening_factors"] == [factor]
+    # As if fine-tuning had made it look at one token again.
+    weights = load_file(tmp_path / "run/model.safetensors")
+    save_file(weights | {query: before}, tmp_path / "run/model.safetensors", {"format": "pt"})
+    training = json.loads((tmp_path / "run/training.json").read_text())
+    training["model_sha256"] = weights_sha256(tmp_path / "run")
+    (tmp_path / "run/training.json").write_text(json.dumps(training))
+    caplog.clear()
+    again = train(str(tmp_path / "run"), pairs, tmp_path / "again", recipe, pairs)
+    assert again.softening_factors is None and "was fine-tuned before" in caplog.text
+    assert torch.equal(load_file(tmp_path / "again/model.safetensors")[query], before)
+
+
+def test_precisions_do_not_pass_from_one_run_to_the_next(model, pairs, tmp_path):
+    """Three runs in this process, and some in processes of their own, where somebody had chosen a precision before."""
+    settings = {"learning_rate": 1e-2, "max_train_steps": 12, "per_device_train_batch_size": 16}
+    weights = []
+    for index, precision in enumerate(("no", "bf16", "no")):
+        results = train(model, pairs, tmp_path / str(index), Recipe(**settings, mixed_precision=precision), pairs)
+        assert results.mixed_precision == precision
+        weights.append((tmp_path / str(index) / "model.safetensors").read_bytes())
+    assert weights[0] == weights[2] != weights[1]
+    for precision, other, expected in (("no", "bf16", weights[0]), ("bf16", "no", weights[1])):
+        program = f"""
+from accelerate import Accelerator
+Accelerator(mixed_precision={other!r})
+from hf_nli.settings.recipe import Recipe
+from hf_nli.training.train import train
+recipe = Recipe(**{settings}, mixed_precision={precision!r})
+train({model!r}, {pairs!r}, {str(tmp_path / precision)!r}, recipe, {pairs!r})
+"""
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=300)
+        assert (tmp_path / precision / "model.safetensors").read_bytes() == expected
+
+
+def test_nothing_stays_set(model, pairs, tmp_path):
+    """Denormal numbers, and what else holds for a process: neither after importing, nor after training."""
+    program = f"""
+import logging, torch
+def state():
+    whole = torch.full((2000, 64), 1e-41) @ torch.full((64, 2000), 1.0)  # by all threads
+    return (whole == 0).any().item(), torch.get_num_threads(), torch.is_grad_enabled(), logging.root.level
+before = state()
+import hf_nli.training.trainer
+from hf_nli.settings.recipe import Recipe
+from hf_nli.training.train import train
+assert not before[0] and state() == before
+train({model!r}, {pairs!r}, {str(tmp_path / "run")!r}, Recipe(max_train_steps=1), {pairs!r})
+assert state() == before, state()
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -327,6 +428,7 @@ def test_checkpoints_of_another_run_are_refused(model, pairs, tmp_path):
         ({"checkpointing_steps": "0"}, "--checkpointing_steps is 0"),
         ({"checkpointing_steps": "often"}, "--checkpointing_steps is often; it must be a number of steps, or 'epoch'"),
         ({"checkpoints_total_limit": 0}, "--checkpoints_total_limit is 0"),
+        ({"logging_steps": 0}, "--logging_steps is 0; it must be at least 1"),
     ],
 )
 def test_impossible_run_options(options, message):
@@ -339,36 +441,10 @@ def test_a_missing_tracker_says_how_to_get_it(model, pairs, tmp_path):
         train(model, pairs, tmp_path / "run", Recipe(), pairs, run_options=RunOptions(report_to="wandb"))
 
 
-def test_precision_is_chosen_and_logged(model, pairs, tmp_path, caplog, monkeypatch):
-    caplog.set_level(logging.INFO, "hf_nli")
-    for fast, precision in ((True, "bf16"), (False, "no")):
-        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda fast=fast: fast)
-        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        results = train(model, pairs, tmp_path / precision, Recipe(max_train_steps=1), pairs)
-        assert results["mixed_precision"] == precision
-        assert f"mixed_precision auto: {precision} on cpu" in caplog.text
-
-
-def test_a_compiled_model_takes_the_same_steps(model, pairs, tmp_path, monkeypatch):
-    """As `accelerate launch --dynamo_backend` does it; what is saved doesn't know."""
-    figures, folders = [], [tmp_path / "plain", tmp_path / "compiled"]
-    for folder in folders:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        train(model, pairs, folder, Recipe(**RECIPE | {"num_train_epochs": 2}), pairs)
-        figures.append(list(read_epochs(folder)[-1].values()))
-        monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "aot_eager")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    assert figures[1] == pytest.approx(figures[0], abs=1e-4)
-    plain, compiled = (AutoModelForSequenceClassification.from_pretrained(folder).state_dict() for folder in folders)
-    assert plain.keys() == compiled.keys()
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
-
-
 def test_max_train_samples_and_bf16(model, pairs, tmp_path):
     recipe = Recipe(num_train_epochs=1, per_device_train_batch_size=16, mixed_precision="bf16")
     results = train(model, pairs, tmp_path / "run", recipe, pairs, max_train_samples=20)
-    assert (results["num_train_examples"], results["steps"], results["mixed_precision"]) == (20, 2, "bf16")
+    assert (results.num_train_examples, results.steps, results.mixed_precision) == (20, 2, "bf16")
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "run").dtype == torch.float32
 
 
@@ -378,7 +454,7 @@ def test_model_with_another_label_order_keeps_it(tmp_path, pairs):
         tmp_path / "model", id2label=names, label2id={name: index for index, name in names.items()}
     )
     results = train(str(model), pairs, tmp_path / "run", Recipe(**RECIPE), pairs)
-    assert results["eval_accuracy"] > 0.9
+    assert results.eval_accuracy > 0.9
     trained = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
     assert trained.config.id2label == names
     inputs = AutoTokenizer.from_pretrained(tmp_path / "run")("a man runs.", "is", return_tensors="pt")

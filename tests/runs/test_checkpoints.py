@@ -1,15 +1,20 @@
 """Checkpoints: whole or not there, and the right run's."""
 
+import dataclasses
 import json
 import logging
+from pathlib import Path
 
 import pytest
+import torch
 from accelerate import Accelerator
 
 from hf_nli.core.errors import InputError
-from hf_nli.training import checkpoints as checkpointing
+from hf_nli.runs import checkpoints as checkpointing
+from hf_nli.runs.identity import RunIdentity
+from hf_nli.settings.recipe import Recipe
 
-IDENTITY = {"learning_rate": 1e-3, "train_data": "abc", "tokens_per_batch": None}
+IDENTITY = RunIdentity("abc", "def", "ghi", Recipe(learning_rate=1e-3), 100, 10, 1, "no", "NO")
 
 
 @pytest.fixture
@@ -27,15 +32,15 @@ def names(run):
 
 
 def test_the_latest_is_found(run):
-    assert checkpointing.find(run, "latest", IDENTITY) == run / "checkpoint-10"
-    assert checkpointing.find(run, str(run / "checkpoint-2"), IDENTITY) == run / "checkpoint-2"
+    assert checkpointing.find(run, "latest", IDENTITY) == (run / "checkpoint-10", IDENTITY)
+    assert checkpointing.find(run, str(run / "checkpoint-2"), IDENTITY)[0] == run / "checkpoint-2"
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(run):
     with pytest.raises(ZeroDivisionError), checkpointing.writing(Accelerator(), run, 11, IDENTITY) as folder:
         (folder / "weights.bin").write_bytes(bytes(1000))
         raise ZeroDivisionError
-    assert checkpointing.find(run, "latest", IDENTITY).name == "checkpoint-10"
+    assert checkpointing.find(run, "latest", IDENTITY)[0].name == "checkpoint-10"
     checkpointing.prune(run, None)
     assert names(run) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
 
@@ -60,7 +65,7 @@ DAMAGE = {
 def test_a_damaged_one_is_reported_and_the_one_before_is_used(damage, run, caplog):
     caplog.set_level(logging.WARNING, "hf_nli")
     DAMAGE[damage](run / "checkpoint-10")
-    assert checkpointing.find(run, "latest", IDENTITY) == run / "checkpoint-9"
+    assert checkpointing.find(run, "latest", IDENTITY)[0] == run / "checkpoint-9"
     assert "checkpoint-10: a damaged checkpoint" in caplog.text
     with pytest.raises(InputError, match="checkpoint-10: a damaged checkpoint"):
         checkpointing.find(run, str(run / "checkpoint-10"), IDENTITY)
@@ -78,8 +83,9 @@ def test_nothing_to_resume_from(run, tmp_path):
 
 
 def test_another_runs_checkpoint_is_refused(run, tmp_path):
-    with pytest.raises(InputError, match=r"another run .learning_rate 0.001 there, 0.01 now; train_data 'abc' there"):
-        checkpointing.find(run, "latest", IDENTITY | {"learning_rate": 1e-2, "train_data": "def"})
+    other = dataclasses.replace(IDENTITY, recipe=Recipe(learning_rate=1e-2), train_data="xyz")
+    with pytest.raises(InputError, match="another run .the training data changed; learning_rate 0.001 there, 0.01"):
+        checkpointing.find(run, "latest", other)
     with pytest.raises(InputError, match="checkpoint-2 is not in .*other"):
         checkpointing.find(tmp_path / "other", str(run / "checkpoint-2"), IDENTITY)
 
@@ -94,13 +100,33 @@ def test_the_newest_are_kept(run):
     assert names(run) == ["checkpoint-10"]
 
 
-def test_a_new_run_does_not_mix_with_an_old_one(run, tmp_path):
-    with pytest.raises(InputError, match="checkpoint-10 of an earlier run; go on from it with --resume"):
-        checkpointing.refuse_leftovers(run)
-    checkpointing.refuse_leftovers(tmp_path / "new")
+class Code:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    with checkpointing.writing(Accelerator(), tmp_path / "run", 1, IDENTITY) as folder:
+        torch.save({"epoch": Code(tmp_path / "was_run")}, folder / "custom_checkpoint_0.pkl")
+    with pytest.raises(InputError, match="checkpoint-1: a damaged checkpoint"):
+        checkpointing.find(tmp_path / "run", str(tmp_path / "run/checkpoint-1"), IDENTITY)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_a_checkpoint_of_another_version(run):
+    manifest = json.loads((run / "checkpoint-10" / checkpointing.MANIFEST).read_text())
+    manifest["identity"] = {"learning_rate": 1e-3}
+    (run / "checkpoint-10" / checkpointing.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="written by another version"):
+        checkpointing.find(run, "latest", IDENTITY)
 
 
 def test_manifest(run):
     manifest = json.loads((run / "checkpoint-9" / checkpointing.MANIFEST).read_text())
-    assert (manifest["step"], manifest["identity"]) == (9, IDENTITY)
+    assert (manifest["step"], manifest["identity"]) == (9, dataclasses.asdict(IDENTITY))
     assert set(manifest["sha256"]) == {"weights.bin", "state.json"}

@@ -1,0 +1,94 @@
+"""What the processes of a run have to agree on, and the signals that end it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from hf_nli.core.errors import InputError
+
+T = TypeVar("T")
+
+
+def in_turn(work: Callable[[], T]) -> T:
+    """Calls a function on the main process, then on the others, which find in the caches what it put there.
+
+    Args:
+        work: What all processes have to do.
+
+    Returns:
+        What the function returned on this process.
+
+    Raises:
+        InputError: On all processes if the function raised one on any, so that none waits for one that has ended.
+    """
+    result, main = None, PartialState().is_main_process
+    for turn in (True, False):
+        error = None
+        if main is turn:
+            try:
+                result = work()
+            except InputError as failure:
+                error = failure
+        _raise_first(gather_object([error]))
+    return result  # type: ignore[return-value]  # each process has had its turn
+
+
+def on_main(work: Callable[[], T]) -> T:
+    """Calls a function on the main process alone.
+
+    Args:
+        work: What to do there; it has to return something that can be pickled.
+
+    Returns:
+        What it returned, on all processes.
+
+    Raises:
+        InputError: On all processes, if the function raised one.
+    """
+    outcome: list[T | InputError | None] = [None]
+    if PartialState().is_main_process:
+        try:
+            outcome = [work()]
+        except InputError as failure:
+            outcome = [failure]
+    broadcast_object_list(outcome)
+    _raise_first(outcome)
+    return outcome[0]  # type: ignore[return-value]
+
+
+def _raise_first(outcomes: Sequence[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, InputError):
+            raise outcome
+
+
+class SignalWatch:
+    """Notes SIGTERM and SIGINT while it is entered; of the second one the process does what it did before.
+
+    Attributes:
+        noted: The signal that came, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.noted = 0
+        self._handlers: dict[int, signal.Handlers | Callable[..., object] | int | None] = {}
+
+    def __enter__(self) -> SignalWatch:
+        if threading.current_thread() is threading.main_thread():  # others can't
+            self._handlers = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: type | BaseException | TracebackType | None) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: object) -> None:
+        self.noted = number
+        signal.signal(number, self._handlers[number])

@@ -1,0 +1,164 @@
+"""The folder of a run: where the run works, the best model in it, and how it takes the place of an older model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_nli.core.errors import InputError
+from hf_nli.core.files import staged
+from hf_nli.model.folder import MODEL, TOKENIZER, holds_model, refuse_other_model, replace_model_folder
+from hf_nli.runs.checkpoints import list_checkpoints
+from hf_nli.text.tokenizer import save_tokenizer
+
+logger = logging.getLogger(__name__)
+
+BEST = "best"  # the folder in a checkpoint
+
+
+def working_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Path:
+    """Decides where a run works.
+
+    That is `output_dir`; but a run that replaces what is there works in a hidden folder beside it until it is
+    complete, so that a run that is killed leaves the old model and its reports as they were.
+
+    Args:
+        output_dir: The folder that the model shall be in.
+        resume: The checkpoint to go on from: a path, "latest" or None.
+        overwrite: Whether a model in `output_dir` may be replaced.
+
+    Returns:
+        `output_dir`, or the hidden folder; its name is always the same, so that a run that goes on finds it.
+
+    Raises:
+        InputError: If `output_dir` holds a model or checkpoints, which may not be replaced.
+    """
+    replacement = _replacement(output_dir)
+    if resume:
+        return replacement if overwrite and replacement.exists() else output_dir
+    found = list_checkpoints(output_dir)
+    if not found and not holds_model(output_dir):
+        return output_dir
+    if not overwrite:
+        if found:
+            raise InputError(
+                f"{output_dir} has {found[-1].name} of an earlier run; go on from it with --resume_from_checkpoint "
+                "latest, choose another --output_dir, or replace it with --overwrite_output_dir"
+            )
+        refuse_other_model(output_dir)
+    if replacement.exists():
+        logger.warning("%s: an unfinished run is dropped", replacement)
+        shutil.rmtree(replacement)
+    logger.info("%s stays as it was until the new model is complete; the run works in %s", output_dir, replacement)
+    return replacement
+
+
+def put_in_place(folder: Path, output_dir: Path) -> None:
+    """Makes a complete run the content of `output_dir`, if it worked beside it."""
+    if folder != output_dir:
+        replace_model_folder(folder, output_dir)
+        folder.parent.rmdir()
+
+
+def _replacement(output_dir: Path) -> Path:
+    """The hidden folder; its last part is the model's name, which the card takes."""
+    output_dir = output_dir.resolve()
+    return output_dir.parent / f".{output_dir.name}.training" / output_dir.name
+
+
+def key_groups(model: PreTrainedModel) -> list[set[str]]:
+    """Lists the keys of a model's weights, before anything wraps it; those that share a tensor are one group."""
+    groups = defaultdict(set)
+    for name, tensor in model.state_dict().items():
+        groups[tensor.data_ptr(), tensor.shape].add(name)
+    return list(groups.values())
+
+
+def save_model(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    keys: list[set[str]],
+) -> None:
+    """Saves a model as if nothing had wrapped it; all processes have to call it.
+
+    Args:
+        accelerator: What prepared the model.
+        model: The model, wrapped by DDP, FSDP, `torch.compile` or several of them.
+        tokenizer: Its tokenizer.
+        folder: The folder of the run.
+        keys: What `key_groups` gave before.
+
+    Raises:
+        RuntimeError: If what was saved isn't the model's.
+    """
+    state = plain_keys(accelerator.get_state_dict(model, unwrap=False))  # all processes gather its shards
+    if accelerator.is_main_process:
+        with staged(folder) as temporary:
+            accelerator.unwrap_model(model, keep_torch_compile=False).save_pretrained(temporary, state_dict=state)
+            check_keys(temporary, keys)
+            save_tokenizer(tokenizer, temporary)
+    accelerator.wait_for_everyone()
+
+
+def plain_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Takes off the keys what wrappers put there: `torch.compile` on any module, DDP on the outermost one."""
+    return {name.replace("_orig_mod.", "").removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def check_keys(folder: Path, keys: Iterable[set[str]]) -> None:
+    """Reads back which weights were saved, which takes the files' headers alone.
+
+    Raises:
+        RuntimeError: If they aren't one of each group, and nothing else.
+    """
+    saved = set()
+    for file in folder.glob("model*.safetensors"):
+        with safe_open(file, "pt") as content:
+            saved.update(content.keys())
+    missing = [min(group) for group in keys if not group & saved]
+    surplus = saved.difference(*keys)
+    if missing or surplus:
+        raise RuntimeError(
+            f"weights that were not saved: {', '.join(missing) or 'none'}; that aren't the model's: "
+            f"{', '.join(sorted(surplus)) or 'none'}; please report how it was trained"
+        )
+
+
+def keep_best(folder: Path, checkpoint: Path) -> None:
+    """Puts the best model so far into a checkpoint that is being written, where it takes no room of its own."""
+    (checkpoint / BEST).mkdir()
+    for file in folder.iterdir():
+        if any(fnmatch(file.name, pattern) for pattern in (*MODEL, *TOKENIZER)):
+            _link(file, checkpoint / BEST / file.name)
+
+
+def restore_best(checkpoint: Path, folder: Path) -> None:
+    """Makes the model in a run's folder what it was at a checkpoint: later epochs may have replaced it."""
+    kept = checkpoint / BEST
+    if not kept.exists():  # the first epoch hadn't ended
+        for file in folder.glob("model*.safetensors"):
+            file.unlink()
+        return
+    with staged(folder) as temporary:
+        for file in kept.iterdir():
+            _link(file, temporary / file.name)
+
+
+def _link(file: Path, new: Path) -> None:
+    try:
+        os.link(file, new)
+    except OSError:  # not every file system has links
+        shutil.copyfile(file, new)
