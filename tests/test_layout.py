@@ -17,6 +17,7 @@ ROOMS = (
     "d2l",
     "inference",
     "card",
+    "runs",
     "training",
     "evaluation",
     "hub",
