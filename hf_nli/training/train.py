@@ -182,7 +182,6 @@ def _prepare(
         warmup_steps=plan.warmup_steps,
         num_processes=accelerator.num_processes,
         mixed_precision=precision,
-        dynamo_backend=accelerator.state.dynamo_plugin.backend.value,
     )
     checkpoint, wanted = None, options.resume_from_checkpoint
     if wanted:
