@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from hf_nli.card.facts import CardFacts, Flag
+from hf_nli.card.facts import CardFacts
+from hf_nli.card.training import Flag
 from hf_nli.core.hub_ids import public_name
 from hf_nli.d2l.report import ConversionReport
 from hf_nli.model.evaluations import EvaluationRecord

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from hf_nli.card.training import TrainingFacts, training_facts
 from hf_nli.d2l.report import ConversionReport
 from hf_nli.inference.predictor import predict
 from hf_nli.model.evaluations import EvaluationRecord
 from hf_nli.model.folder import CONVERSION, TRAINING
 from hf_nli.model.load import load_model
-from hf_nli.model.precision import Precision
 from hf_nli.model.reports import FolderReports, Json
-from hf_nli.settings.recipe import Recipe
 from hf_nli.text.rules import TEXT_STYLES
 
 logger = logging.getLogger(__name__)
@@ -27,10 +25,6 @@ EXAMPLES = (
     ("A soccer game with multiple males playing.", "Some men are playing a sport."),
     ("A man inspects the uniform of a figure.", "The man is sleeping."),
 )
-# Names that nothing but SNLI has: on the Hub, and of the Stanford release's folder, archive and files.
-_SNLI = re.compile(r"stanfordnlp/snli|snli_1\.0([._].*)?")
-
-Flag = str | int | float | bool | list[str] | None
 T = TypeVar("T")
 
 
@@ -73,77 +67,6 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class TrainingStep:
-    """One training of a chain, as training.json has it.
-
-    Attributes:
-        model: The base model: a Hub id, or the name of its folder.
-        dataset: A Hub id or the name of files.
-        base_model_sha256: The weights that it began from.
-        validation: What was validated on.
-        license: The licence that was given, or that the base model's card has.
-        settings: What wasn't a default, by the names of the flags.
-        versions: The packages.
-    """
-
-    model: str
-    dataset: str
-    base_model_sha256: str | None
-    validation: str | None
-    license: str | None
-    settings: dict[str, Flag]
-    versions: dict[str, str]
-
-    @property
-    def is_snli(self) -> bool:
-        """Whether the name of the data shows that they are SNLI: English sentences on image captions."""
-        return bool(_SNLI.fullmatch(self.dataset))
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A line of the table of epochs; of epoch 0 nothing is known of training."""
-
-    epoch: int
-    eval_loss: float
-    eval_accuracy: float
-    train_loss: float | None = None
-    train_accuracy: float | None = None
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """How the weights were trained.
-
-    Attributes:
-        steps_to_here: The trainings from the first base model on; the last one is that of these weights.
-        examples: Pairs trained on.
-        steps: Optimizer steps.
-        device: What was trained on.
-        examples_per_second: How fast.
-        best_epoch: The epoch whose weights are kept.
-        precision: The precision of matrix products.
-        softening_factors: What each layer's queries were scaled by before training; empty if none was.
-        epochs: What was measured of each.
-    """
-
-    steps_to_here: list[TrainingStep]
-    examples: int
-    steps: int
-    device: str
-    examples_per_second: float
-    best_epoch: int
-    precision: Precision
-    softening_factors: list[float]
-    epochs: list[Epoch]
-
-    @property
-    def last(self) -> TrainingStep:
-        """The training that made these weights."""
-        return self.steps_to_here[-1]
-
-
-@dataclass(frozen=True)
 class CardFacts:
     """All that a card says; what isn't known is None or empty.
 
@@ -175,7 +98,7 @@ def read_facts(folder: Path, reports: FolderReports) -> CardFacts:
     return CardFacts(
         _model_facts(folder),
         _whole(folder / CONVERSION, reports.conversion, ConversionReport.from_json),
-        _whole(folder / TRAINING, reports.training, lambda training: _training_facts(training, reports)),
+        _whole(folder / TRAINING, reports.training, lambda training: training_facts(training, reports)),
         reports.evaluations,
         reports.files,
     )
@@ -205,35 +128,3 @@ def _model_facts(folder: Path) -> ModelFacts:
         max_length=limit if limit and limit < tokenizer.model_max_length else None,
         examples=[Example(row["premise"], row["hypothesis"], row["scores"]) for row in predictions],
     )
-
-
-def _training_facts(training: Json, reports: FolderReports) -> TrainingFacts:
-    results = reports.results or {}
-    names = ("epoch", "eval_loss", "eval_accuracy", "train_loss", "train_accuracy")
-    return TrainingFacts(
-        steps_to_here=_steps(training),
-        examples=results["num_train_examples"],
-        steps=results["steps"],
-        device=results["device"],
-        examples_per_second=results["examples_per_second"],
-        best_epoch=results["best_epoch"],
-        precision=results["mixed_precision"],
-        softening_factors=results.get("softening_factors") or [],
-        epochs=[Epoch(**{name: each[name] for name in names if name in each}) for each in reports.epochs],
-    )
-
-
-def _steps(training: Json) -> list[TrainingStep]:
-    """The chain of trainings, from the first one on."""
-    default = vars(Recipe())
-    recipe = {name: value for name, value in training["recipe"].items() if value != default.get(name)}
-    step = TrainingStep(
-        model=training["model"],
-        dataset=training["dataset"],
-        base_model_sha256=training.get("base_model_sha256"),
-        validation=training.get("validation"),
-        license=training.get("license"),
-        settings=training.get("arguments", {}) | recipe,
-        versions=training["versions"],
-    )
-    return [*(_steps(training["base"]) if training.get("base") else []), step]

@@ -65,17 +65,20 @@ def quickstart(output_dir: str | Path) -> str:
         A summary to print: what was made where, and what it measured.
 
     Raises:
-        InputError: If the folder can't be written to.
+        InputError: If the folder can't be written to, or holds models that aren't of an earlier quickstart.
     """
     from hf_nli.d2l.convert import convert
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.inference.predictor import predict
+    from hf_nli.model.folder import refuse_other_model
     from hf_nli.model.load import load_model
     from hf_nli.sample.sample import write_sample
     from hf_nli.training.train import train
 
     folder = Path(output_dir)
     again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
+    for name in ("converted", "model"):
+        refuse_other_model(folder / name, again)
     with _one_thread():
         sample = write_sample(folder / "sample")
         report = convert(

@@ -10,10 +10,11 @@ from typing import Literal
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
+from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
 from hf_nli.evaluation.conditions import describe
@@ -79,53 +80,68 @@ def evaluate(
         InputError: If the model or the data can't be loaded, `split` isn't there, the device lacks the precision, or
             `output_dir` holds another model.
     """
-    _refuse_other_folder(model_name_or_path, output_dir)
     accelerator, options = Accelerator(), data_options or DataOptions()
     precision = resolve_precision(mixed_precision, accelerator.device.type)
-    with accelerator.main_process_first():
-        sha256, model, tokenizer = _load(model_name_or_path, revision)
-        length = input_length(model.config, tokenizer, max_seq_length)
-        data = NLIData(dataset, options)
-        if split is not None and split not in data.names:
-            raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
-        name, pairs = data.read_first(*((split,) if split else ("test", "validation")))
-        table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
-    model, table = model.to(accelerator.device), table.to(accelerator.device)
+    on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
+    inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
+    model, table = inputs.model.to(accelerator.device), inputs.table.to(accelerator.device)
     logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision)
-    labels = tuple(pairs.features["label"].names)
+    labels = tuple(inputs.pairs.features["label"].names)
     logits, merged = merge_labels(logits, labels)
     results = EvaluationResults(
-        **vars(describe(dataset, options, data.public_split(name), length, truncation, precision)),
+        **vars(describe(dataset, options, inputs.split, inputs.max_length, truncation, precision)),
         **vars(score(logits, references, labels)),
         model=str(model_name_or_path),
-        model_sha256=sha256,
-        examples=len(pairs),
-        dropped=data.dropped[name],
+        model_sha256=inputs.model_sha256,
+        examples=len(inputs.pairs),
+        dropped=inputs.dropped,
         merged_labels=merged,
     )
-    if accelerator.is_main_process:
-        _write(Path(output_dir), results, pairs, logits, labels)
-        if Path(model_name_or_path).is_dir():
-            record_evaluation(model_name_or_path, results)
-    accelerator.wait_for_everyone()
+    on_main(lambda: _write(Path(output_dir), results, inputs.pairs, logits, labels))
     return results
 
 
-def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
-    if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
-        raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
+@dataclass(frozen=True)
+class _Inputs:
+    """What is evaluated: a model, its weights, and pairs, as they are and encoded."""
+
+    model: PreTrainedModel
+    model_sha256: str | None
+    pairs: Dataset
+    split: str | None
+    dropped: int
+    table: TokenTable
+    max_length: int
 
 
 def _load(
-    model_name_or_path: str, revision: str | None
-) -> tuple[str | None, PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a model, and finds out which weights it has: in a folder before that, it may be replaced meanwhile."""
+    model_name_or_path: str,
+    revision: str | None,
+    dataset: str,
+    options: DataOptions,
+    split: str | None,
+    max_seq_length: int | None,
+    truncation: Truncation,
+) -> _Inputs:
+    # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
     here = Path(model_name_or_path).is_dir()
     sha256 = weights_sha256(model_name_or_path) if here else None
     model, tokenizer = load_model(model_name_or_path, revision=revision)
     if not here and (cached := local_folder(model_name_or_path, revision)):
         sha256 = weights_sha256(cached)
-    return sha256, model, tokenizer
+    length = input_length(model.config, tokenizer, max_seq_length)
+    data = NLIData(dataset, options)
+    wanted = [name for name in data.names if split in (name, data.public_split(name))] if split else []
+    if split and not wanted:
+        raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
+    name, pairs = data.read_first(*(wanted or ("test", "validation")))
+    table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
+    return _Inputs(model, sha256, pairs, data.public_split(name), data.dropped[name], table, length)
+
+
+def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
+    if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
+        raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
 
 
 def _write(
@@ -139,3 +155,5 @@ def _write(
                 decision = decide(row, labels)
                 prediction = {**pair, "label": labels[pair["label"]], "prediction": decision["label"]}
                 file.write(json.dumps(prediction | {"scores": decision["scores"]}, ensure_ascii=False) + "\n")
+    if Path(results.model).is_dir():
+        record_evaluation(results.model, results)

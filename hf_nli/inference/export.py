@@ -16,7 +16,7 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS
+from hf_nli.core.labels import LABELS, label_order
 from hf_nli.core.report import Report
 from hf_nli.inference.export_check import check, check_batches
 from hf_nli.model.folder import model_folder

@@ -45,8 +45,8 @@ def predict(
     order = label_order(model.config)
     while batch := list(islice(pairs, batch_size)):
         premises, hypotheses = zip(*batch, strict=True)
-        inputs = encode_pairs(tokenizer, premises, hypotheses, max_length, truncation)
-        inputs = tokenizer.pad(inputs, return_tensors="pt").to(model.device)
+        encoded = encode_pairs(tokenizer, premises, hypotheses, max_length, truncation)
+        inputs = tokenizer.pad(encoded, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             logits = model(**inputs).logits[:, order]
         for (premise, hypothesis), row in zip(batch, logits, strict=True):

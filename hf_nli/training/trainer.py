@@ -132,7 +132,7 @@ class NLITrainer(Trainer):
         """What the data were encoded with."""
         return cast(PreTrainedTokenizerBase, self.processing_class)
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Returns the training batches, in an order that depends on the seed and the epoch alone."""
         arguments, table = self.args, TokenTable.open(cast(Dataset, self.train_dataset), self.tokenizer)
         sampler = StepSampler(

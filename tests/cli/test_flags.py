@@ -122,7 +122,7 @@ OF_THE_COMMAND = {
     "train": {"push_to_hub", "hub_model_id"},
     "predict": {"model_name_or_path", "revision", "premise", "hypothesis"},
 }
-OF_PYTHON = {"predict": {"model", "tokenizer", "pairs", "batch_size"}}
+OF_PYTHON = {"predict": {"model", "tokenizer", "pairs", "batch_size"}, "push": {"waits"}}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import write_tiny_model
+from huggingface_hub import ModelCard
 from PIL import Image
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -225,3 +227,24 @@ def test_pairs_are_cut_as_asked(model, source, tmp_path):
         assert results.loss == pytest.approx(-logits.log_softmax(-1)[1].item(), abs=1e-5)
     with pytest.raises(InputError, match="--max_seq_length is 4; it must be at least 5"):
         evaluate(model, source, tmp_path / "scores", max_seq_length=4)
+
+
+@pytest.mark.parametrize(
+    "name, split", [("snli_1.0_dev.jsonl", "validation"), ("test.jsonl", "test"), ("pairs.jsonl", None)]
+)
+def test_a_split_has_the_name_that_something_says(name, split, source, tmp_path):
+    """In results, records and cards; rows that don't name their split aren't called "train"."""
+    folder = write_tiny_model(tmp_path / "model")
+    file = shutil.copyfile(source, tmp_path / name)
+    results = evaluate(str(folder), str(file), tmp_path / "scores")
+    assert results.split == split
+    assert json.loads((tmp_path / "scores/eval_results.json").read_text())["split"] == split
+    (record,) = json.loads((folder / "evaluations.json").read_text())
+    assert record.get("split", "left out") == (split or "left out")
+    card = (folder / "README.md").read_text()
+    title = f"## Evaluation: {name}, {split}" if split else f"## Evaluation: {name}"
+    assert f"{title}\n" in card and "train" not in card.replace("pretrained", "")
+    (result,) = ModelCard.load(folder / "README.md").data.eval_results
+    assert result.dataset_split == split
+    if split:  # as the card's own command has it
+        assert evaluate(str(folder), str(file), tmp_path / "again", split).accuracy == results.accuracy
