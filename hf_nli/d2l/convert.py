@@ -9,6 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+if sys.platform != "win32":
+    import resource
+
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
@@ -144,10 +147,7 @@ def _given(
 def _peak_memory() -> int | None:
     if sys.platform == "win32":
         return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _unk_rates(checkpoint: Checkpoint, text_sample: str) -> dict[str, float]:

@@ -7,9 +7,8 @@ import dataclasses
 import numpy
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
 
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
 from hf_nli.data.batches import share
@@ -20,7 +19,7 @@ from hf_nli.model.precision import Precision, autocast
 
 @torch.no_grad()
 def predict_logits(
-    accelerator: Accelerator, model: PreTrainedModel, table: TokenTable, batch_size: int, precision: Precision
+    accelerator: Accelerator, model: nn.Module, table: TokenTable, batch_size: int, precision: Precision
 ) -> tuple[Tensor, Tensor]:
     """Runs a model over encoded pairs, each pair once, whatever the number of processes.
 
@@ -35,7 +34,6 @@ def predict_logits(
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
     """
     order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
-    assert order is not None  # load_model gives no other models
     model.eval()
     rows = numpy.argsort(-table.lengths, kind="stable")
     logits = torch.zeros(len(table), len(order), device=accelerator.device)

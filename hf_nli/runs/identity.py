@@ -31,7 +31,6 @@ class RunIdentity:
         warmup_steps: The first steps, whose learning rate grows.
         num_processes: How many processes share the steps.
         mixed_precision: The precision of matrix products.
-        dynamo_backend: What compiles the model, "NO" if nothing does; the keys of a checkpoint's weights show it.
     """
 
     model: str
@@ -42,7 +41,6 @@ class RunIdentity:
     warmup_steps: int
     num_processes: int
     mixed_precision: Precision
-    dynamo_backend: str
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunIdentity:
@@ -65,7 +63,7 @@ class RunIdentity:
         texts = {"model": "the model to start from", "train_data": "the training data"}
         texts["validation_data"] = "the validation data"
         changes = [f"{text} changed" for name, text in texts.items() if getattr(self, name) != getattr(now, name)]
-        for name in ("num_processes", "mixed_precision", "dynamo_backend"):
+        for name in ("num_processes", "mixed_precision"):
             changes += _change(name, getattr(self, name), getattr(now, name))
         for each in dataclasses.fields(Recipe):
             if each.name not in _FREE:

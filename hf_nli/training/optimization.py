@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_scheduler
@@ -61,7 +61,7 @@ def embedding_scale(model: PreTrainedModel) -> float:
     Returns:
         The factor for Adam's steps in them, 1 for embeddings like BERT's.
     """
-    weight = model.get_input_embeddings().weight.detach()
+    weight = cast(Tensor, model.get_input_embeddings().weight).detach()
     # From the median, which the constants that converted models hold there don't change (see `lift`).
     deviation = weight.abs().median().item() / 0.6745
     return deviation / 0.02 if deviation > 0.1 else 1.0

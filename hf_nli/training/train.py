@@ -182,7 +182,6 @@ def _prepare(
         warmup_steps=plan.warmup_steps,
         num_processes=accelerator.num_processes,
         mixed_precision=precision,
-        dynamo_backend=accelerator.state.dynamo_plugin.backend.value,
     )
     checkpoint, wanted = None, options.resume_from_checkpoint
     if wanted:
@@ -223,7 +222,7 @@ def _finish(
 ) -> TrainingResults:
     """Writes all that speaks of the weights, and gives them their place; on the main process."""
     state, learner, accelerator = run.state, run.learner, run.accelerator
-    assert state.best and state.last
+    assert state.best and state.last and state.last.train_loss is not None and state.last.train_accuracy is not None
     sha256 = weights_sha256(run.folder)
     assert sha256
     results = TrainingResults(

@@ -148,3 +148,44 @@ def test_a_process_that_dies_ends_the_others(flags, tmp_path):
     codes = run.wait(60)
     run.kill()
     assert codes[0] not in (None, 0) and codes[1] == -signal.SIGKILL
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files, by their paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_training_leaves_the_model_that_it_would_have_replaced(flags, tmp_path):
+    """Model, card and reports are what they were, to the byte; the training can go on, and then replaces them."""
+    old = tmp_path / "models/nli"
+    first = Training(tmp_path / "first.txt", [*flags, "--output_dir", str(old), "--max_train_steps", "3"])
+    assert first.wait(120) == [0], (tmp_path / "first.txt").read_text()
+    before = content(old)
+    assert {"model.safetensors", "README.md", "training.json", "all_results.json"} <= before.keys()
+    flags = [*flags, "--output_dir", str(old), "--num_train_epochs", "3", "--learning_rate", "0.01"]
+    flags += ["--checkpointing_steps", "10", "--overwrite_output_dir"]
+    killed = Training(tmp_path / "killed.txt", flags)
+    beside = tmp_path / "models/.nli.training/nli"
+    killed.wait_for(beside / "checkpoint-40")  # the first epoch's model is there already
+    killed.kill()
+    assert (beside / "model.safetensors").exists() and content(old) == before
+    again = Training(tmp_path / "again.txt", [*flags, "--resume_from_checkpoint", "latest"])
+    assert again.wait(120) == [0], (tmp_path / "again.txt").read_text()
+    assert "Going on from" in (tmp_path / "again.txt").read_text()
+    plain = Training(tmp_path / "plain.txt", [*flags, "--output_dir", str(tmp_path / "plain")])
+    assert plain.wait(120) == [0], (tmp_path / "plain.txt").read_text()
+    after, expected = content(old), content(tmp_path / "plain")
+    assert after.keys() == expected.keys() and after["model.safetensors"] != before["model.safetensors"]
+    for name in ("model.safetensors", "train_log.jsonl", "training_curves.png", "training.json"):
+        assert after[name] == expected[name]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["nli"]
+
+
+@pytest.mark.parametrize("wrong", ["dataset", "model_name_or_path", "output_dir"])
+def test_an_error_ends_all_processes_with_one_line(wrong, flags, tmp_path):
+    value = {"output_dir": flags[1]}.get(wrong, str(tmp_path / "nowhere"))  # the model's folder, which isn't replaced
+    flags = [*flags, "--output_dir", str(tmp_path / "run"), f"--{wrong}", value]
+    run = Training(tmp_path / "run.txt", flags, 2)
+    assert run.wait(60) == [2, 2]
+    output = (tmp_path / "run.txt").read_text()
+    assert output.count("error:") == 1 and f"hf-nli train: error: {value}" in output and "Traceback" not in output

@@ -14,7 +14,7 @@ from hf_nli.runs import checkpoints as checkpointing
 from hf_nli.runs.identity import RunIdentity
 from hf_nli.settings.recipe import Recipe
 
-IDENTITY = RunIdentity("abc", "def", "ghi", Recipe(learning_rate=1e-3), 100, 10, 1, "no", "NO")
+IDENTITY = RunIdentity("abc", "def", "ghi", Recipe(learning_rate=1e-3), 100, 10, 1, "no")
 
 
 @pytest.fixture

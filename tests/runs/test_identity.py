@@ -17,7 +17,6 @@ RUN = RunIdentity(
     warmup_steps=10,
     num_processes=1,
     mixed_precision="no",
-    dynamo_backend="NO",
 )
 
 
@@ -33,7 +32,6 @@ def changed(recipe=None, **others):
         (changed(validation_data="w" * 64), ["the validation data changed"]),
         (changed(num_processes=2, total_steps=50), ["num_processes 1 there, 2 now"]),
         (changed(mixed_precision="bf16"), ["mixed_precision no there, bf16 now"]),
-        (changed(dynamo_backend="INDUCTOR"), ["dynamo_backend NO there, INDUCTOR now"]),
         (
             changed({"learning_rate": 0.01, "seed": 7}),
             ["learning_rate 0.0002 there, 0.01 now", "seed 42 there, 7 now"],

@@ -210,6 +210,17 @@ def test_two_processes_take_the_steps_of_one(accumulation, pairs, tmp_path):
             torch.testing.assert_close(states[1][name], tensor, atol=1e-3, rtol=1e-2)
 
 
+def test_each_process_drops_in_its_own_way(model, pairs, tmp_path):
+    program = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [sys.executable, *program, ROOT / "tests/training/dropout_program.py", model, pairs, tmp_path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run(list(map(str, command)), env=environment, check=True, timeout=300)
+    first, second = (torch.load(tmp_path / f"masks_{rank}.pt") for rank in (0, 1))
+    assert len(first) == len(second) > 6
+    for one, other in zip(first, second, strict=True):
+        assert 16 < one.sum() < 48 and not torch.equal(one, other)
+
+
 def test_sum_of_losses(model, pairs, tmp_path):
     """A summed loss is a mean one with larger gradients, which only plain clipping notices."""
     losses = []
