@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import PreTrainedTokenizerBase
@@ -30,6 +29,7 @@ from hf_nli.model.score import predict_logits, score
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode, kept_lengths
+from hf_nli.training.accelerator import make_accelerator
 from hf_nli.training.train import train
 
 STRATEGIES = ("longest_first", "proportional")
@@ -103,10 +103,9 @@ def accuracies(setting: argparse.Namespace, max_seq_length: int, strategy: str, 
     known = whole / f"accuracy-{strategy}-{max_seq_length}.json"
     if not known.exists():
         pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
-        accelerator, (model, tokenizer) = Accelerator(), load_model(str(whole))
+        accelerator, (model, tokenizer) = make_accelerator(whole), load_model(str(whole))
         table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
-        model = accelerator.prepare_model(model, evaluation_mode=True)
-        table = table.to(accelerator.device)
+        model, table = model.to(accelerator.device), table.to(accelerator.device)
         scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size))
         write_json(known, scores["accuracy"])
     return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}

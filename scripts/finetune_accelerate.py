@@ -3,7 +3,7 @@
     accelerate launch scripts/finetune_accelerate.py \
         --model_name_or_path models/bert-small --dataset stanfordnlp/snli --output_dir models/bert-small-snli
 
-Takes the flags of `hf-nli train` (--help lists them). In Python: `hf_nli.training.train`.
+Takes the flags of `hf-nli train` (--help lists them). In Python: `hf_nli.train`.
 """
 
 import sys

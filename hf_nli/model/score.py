@@ -7,9 +7,8 @@ from typing import Any
 import numpy
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
 
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
 from hf_nli.data.batches import share
@@ -19,7 +18,7 @@ from hf_nli.model.metrics import NLIMetric
 
 @torch.no_grad()
 def predict_logits(
-    accelerator: Accelerator, model: PreTrainedModel, table: TokenTable, batch_size: int
+    accelerator: Accelerator, model: nn.Module, table: TokenTable, batch_size: int
 ) -> tuple[Tensor, Tensor]:
     """Runs a model over encoded pairs, each pair once, whatever the number of processes.
 

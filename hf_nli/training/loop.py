@@ -159,8 +159,8 @@ class Run:
         return EpochScores(
             epoch=epoch,
             step=self.state.step,
-            train_loss=trained and trained.mean_loss,
-            train_accuracy=trained and trained.accuracy,
+            train_loss=trained.mean_loss if trained else None,
+            train_accuracy=trained.accuracy if trained else None,
             eval_loss=scores["validation"]["loss"],
             eval_accuracy=scores["validation"]["accuracy"],
             test_accuracy=scores["test"]["accuracy"] if "test" in scores else None,
