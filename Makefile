@@ -31,9 +31,10 @@ style: .venv/installed-tests  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-quality: .venv/installed-tests  ## check style without changing anything
+quality: .venv/installed-tests  ## check style and types without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:  ## remove what make made
 	rm -rf .venv build

@@ -1,11 +1,72 @@
-"""d2l's BERT for natural language inference, in the Hugging Face ecosystem."""
+"""d2l's BERT for natural language inference, in the Hugging Face ecosystem.
 
-__version__ = "0.1.0"
+What is public is here. What takes torch or datasets is imported when it is asked for, because that takes seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from hf_nli.core.errors import InputError, Interrupted
+from hf_nli.core.versions import VERSION
+from hf_nli.settings.options import DataOptions, RunOptions
+from hf_nli.settings.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from hf_nli.card.card import write_card
+    from hf_nli.d2l.convert import convert
+    from hf_nli.data.load import load_nli
+    from hf_nli.evaluation.evaluate import evaluate
+    from hf_nli.evaluation.inspection import inspect_data
+    from hf_nli.hub.push import push
+    from hf_nli.inference.export import export
+    from hf_nli.inference.predictor import predict
+    from hf_nli.training.train import train
+    from hf_nli.training.trainer import NLITrainingArguments, make_trainer
+
+__version__ = VERSION
+
+__all__ = [
+    "RECIPES",
+    "DataOptions",
+    "InputError",
+    "Interrupted",
+    "NLITrainingArguments",
+    "Recipe",
+    "RunOptions",
+    "__version__",
+    "convert",
+    "evaluate",
+    "export",
+    "inspect_data",
+    "load_nli",
+    "make_trainer",
+    "predict",
+    "push",
+    "train",
+    "write_card",
+]
+
+_MODULES = {
+    "NLITrainingArguments": "training.trainer",
+    "convert": "d2l.convert",
+    "evaluate": "evaluation.evaluate",
+    "export": "inference.export",
+    "inspect_data": "evaluation.inspection",
+    "load_nli": "data.load",
+    "make_trainer": "training.trainer",
+    "predict": "inference.predictor",
+    "push": "hub.push",
+    "train": "training.train",
+    "write_card": "card.card",
+}
+
+if not TYPE_CHECKING:  # a type checker takes any name for one that `__getattr__` gives
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
-def __getattr__(name: str):  # -> `load_nli`, when it is asked for: importing `datasets` takes seconds
-    if name == "load_nli":
-        from hf_nli.data.load import load_nli
-
-        return load_nli
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -9,10 +9,10 @@ fine-tuned with this one. Ends with a table, truncation.json and truncation.png.
 folder isn't run again.
 """
 
-import argparse
 import json
 import statistics
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import PreTrainedTokenizerBase
 
-from hf_nli.core.errors import InputError
+from hf_nli.cli.command import Command
+from hf_nli.cli.run import execute
 from hf_nli.core.files import staged, write_json
 from hf_nli.data.splits import read_splits
 from hf_nli.data.table import TokenTable
 from hf_nli.model.load import load_model, load_tokenizer
+from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import predict_logits, score
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
@@ -35,19 +37,26 @@ from hf_nli.training.train import train
 STRATEGIES = ("longest_first", "proportional")
 
 
-def main() -> None:
-    """Runs the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_name_or_path", required=True, help="model to fine-tune")
-    parser.add_argument("--dataset", required=True, help="pairs to fine-tune on")
-    parser.add_argument("--validation_dataset", help="pairs to score on, if not the validation split of --dataset")
-    parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--max_seq_lengths", type=int, nargs="+", default=[16, 24, 32, 48, 64, 128])
-    parser.add_argument("--max_train_samples", type=int)
-    parser.add_argument("--num_train_epochs", type=int, default=Recipe.num_train_epochs)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    setting = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What to compare on."""
 
+    model_name_or_path: str = field(metadata={"help": "Model to fine-tune."})
+    dataset: str = field(metadata={"help": "Pairs to fine-tune on."})
+    validation_dataset: str | None = field(
+        default=None, metadata={"help": "Pairs to score on, if not the validation split of --dataset."}
+    )
+    output_dir: Path = field(metadata={"help": "Folder for the models and the results."})
+    max_seq_lengths: list[int] = field(
+        default_factory=lambda: [16, 24, 32, 48, 64, 128], metadata={"help": "Lengths to compare at."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
+    num_train_epochs: int = field(default=Recipe.num_train_epochs, metadata={"help": "Passes over the training data."})
+    seeds: list[int] = field(default_factory=lambda: [1], metadata={"help": "A fine-tuning is run with each."})
+
+
+def main(setting: Setting) -> None:
+    """Runs the comparison."""
     pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
     tokenizer = load_tokenizer(setting.model_name_or_path)
     training, validation = (lengths(split, tokenizer) for split in (pairs.train, pairs.validation))
@@ -94,7 +103,7 @@ def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[
     }
 
 
-def accuracies(setting: argparse.Namespace, max_seq_length: int, strategy: str, seed: int) -> dict[str, float]:
+def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> dict[str, float]:
     """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
     longest = max(setting.max_seq_lengths)
     fine_tuned(setting, longest, STRATEGIES[0], seed)
@@ -105,13 +114,14 @@ def accuracies(setting: argparse.Namespace, max_seq_length: int, strategy: str, 
         pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
         accelerator, (model, tokenizer) = make_accelerator(whole), load_model(str(whole))
         table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
+        precision = resolve_precision(Recipe.mixed_precision, accelerator.device.type)  # as in training
         model, table = model.to(accelerator.device), table.to(accelerator.device)
-        scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size))
-        write_json(known, scores["accuracy"])
+        scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size, precision))
+        write_json(known, scores.accuracy)
     return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}
 
 
-def fine_tuned(setting: argparse.Namespace, max_seq_length: int, strategy: str, seed: int) -> dict[str, Any]:
+def fine_tuned(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> dict[str, Any]:
     """Fine-tunes, if that isn't done yet; gives what all_results.json says."""
     folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
     if not (folder / "all_results.json").exists():
@@ -170,8 +180,5 @@ def draw(facts: dict[str, Any], results: list[dict[str, Any]], path: Path) -> No
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"{Path(__file__).name}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+    command = Command("compare_truncation", "compare two ways to cut long pairs", (Setting,), main)
+    sys.exit(execute(command, Path(__file__).name))

@@ -2,12 +2,12 @@
 
     python scripts/convert_d2l_checkpoint.py --source bert.small --output_dir models/bert-small
 
-Takes the flags of `hf-nli convert` (--help lists them). In Python: `hf_nli.conversion.convert`.
+Takes the flags of `hf-nli convert` (--help lists them). In Python: `hf_nli.convert`.
 """
 
 import sys
 
-from hf_nli.cli.run import run
+from hf_nli.cli import run
 
 if __name__ == "__main__":
     sys.exit(run("convert"))

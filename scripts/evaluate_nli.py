@@ -3,12 +3,12 @@
     python scripts/evaluate_nli.py \
         --model_name_or_path models/bert-small-snli --dataset stanfordnlp/snli --split test --output_dir scores
 
-Takes the flags of `hf-nli evaluate` (--help lists them). In Python: `hf_nli.evaluation.evaluate`.
+Takes the flags of `hf-nli evaluate` (--help lists them). In Python: `hf_nli.evaluate`.
 """
 
 import sys
 
-from hf_nli.cli.run import run
+from hf_nli.cli import run
 
 if __name__ == "__main__":
     sys.exit(run("evaluate"))

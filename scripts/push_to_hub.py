@@ -2,12 +2,12 @@
 
     python scripts/push_to_hub.py --model_name_or_path models/bert-small-snli --repo_id USER/NAME
 
-Takes the flags of `hf-nli push` (--help lists them). In Python: `hf_nli.hub.push`.
+Takes the flags of `hf-nli push` (--help lists them). In Python: `hf_nli.push`.
 """
 
 import sys
 
-from hf_nli.cli.run import run
+from hf_nli.cli import run
 
 if __name__ == "__main__":
     sys.exit(run("push"))

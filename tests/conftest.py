@@ -63,5 +63,4 @@ def hub(monkeypatch) -> Hub:
     HUB.__init__(HUB.address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", "hf_write")
-    monkeypatch.setattr("hf_nli.hub.push.WAITS", (0.01, 0.01, 0.01))
     return HUB

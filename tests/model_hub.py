@@ -40,7 +40,10 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What happens, once or more, to requests that match: a status, "drop" before or "lose" after they are done."""
+    """What happens, once or more, to requests that match.
+
+    A status; "drop" before or "lose" after they are done; or "damage" to the last byte of the answer.
+    """
 
     request: str
     what: int | str
@@ -84,10 +87,12 @@ class _Handler(QuietHandler):
                 if isinstance(fault.what, int):
                     return self._json({"error": "out of order"}, fault.what)
             answer = self._route(request)
-        if fault:
+        if fault and fault.what != "damage":
             return self._hang_up()
         status, content, headers = answer if isinstance(answer, tuple) else (200, answer, {})
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        if fault:
+            body = body[:-1] + b"?"
         self.send(status, body, headers)
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_any

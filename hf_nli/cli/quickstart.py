@@ -1,19 +1,14 @@
-"""The whole path on the built-in sample: convert, fine-tune, evaluate, predict, and load with Transformers alone."""
+"""`hf-nli quickstart`: the whole path on the built-in sample, and loading the result with Transformers alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-from hf_nli.d2l.convert import convert
-from hf_nli.evaluation.evaluate import evaluate
-from hf_nli.inference.predictor import predict
-from hf_nli.model.load import load_model
-from hf_nli.sample.sample import write_sample
+from hf_nli.cli.command import Command
 from hf_nli.settings.recipe import Recipe
-from hf_nli.training.train import train
 
 RECIPE = Recipe(
     learning_rate=1e-3,
@@ -48,6 +43,18 @@ Next, the real thing (needs the network; SNLI takes a GPU, or patience):
   hf-nli evaluate --model_name_or_path models/bert-small-snli --dataset stanfordnlp/snli --output_dir scores"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class QuickstartArguments:
+    """Flags of `hf-nli quickstart`."""
+
+    output_dir: str = field(metadata={"help": "Folder for the sample and the model."})
+
+
+def execute(arguments: QuickstartArguments) -> None:
+    """Runs it, and prints what it made."""
+    print(quickstart(output_dir=arguments.output_dir))
+
+
 def quickstart(output_dir: str | Path) -> str:
     """Runs the whole path on a generated sample; needs no network and a minute or two on two cores.
 
@@ -58,25 +65,37 @@ def quickstart(output_dir: str | Path) -> str:
         A summary to print: what was made where, and what it measured.
 
     Raises:
-        InputError: If the folder can't be written to.
+        InputError: If the folder can't be written to, or holds models that aren't of an earlier quickstart.
     """
-    torch.set_num_threads(1)  # the net is so small that threads wait for each other longer than they work
+    from hf_nli.d2l.convert import convert
+    from hf_nli.evaluation.evaluate import evaluate
+    from hf_nli.inference.predictor import predict
+    from hf_nli.model.folder import refuse_other_model
+    from hf_nli.model.load import load_model
+    from hf_nli.sample.sample import write_sample
+    from hf_nli.training.train import train
+
     folder = Path(output_dir)
-    sample = write_sample(folder / "sample")
-    report = convert(str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads)
-    training = train(str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE)
-    scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
-    predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
-    model, tokenizer = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
-    labels = scores["per_label"]
+    again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
+    for name in ("converted", "model"):
+        refuse_other_model(folder / name, again)
+    with _one_thread():
+        sample = write_sample(folder / "sample")
+        converted, model_folder, corpus = folder / "converted", folder / "model", str(sample.corpus)
+        report = convert(str(sample.checkpoint), converted, sample.num_heads, overwrite_output_dir=again)
+        training = train(str(converted), corpus, model_folder, RECIPE, overwrite_output_dir=again)
+        scores = evaluate(str(model_folder), corpus, folder / "scores", split="test")
+        predictions = list(predict(*load_model(str(model_folder)), PAIRS))
+        model, tokenizer = _load_elsewhere(model_folder, [row["label"] for row in predictions])
+    labels = scores.per_label
     return SUMMARY.format(
         folder=folder,
-        difference=report["max_abs_difference"],
-        source=report["source_float32_difference"],
+        difference=report.max_abs_difference,
+        source=report.source_float32_difference,
         seconds=training.seconds,
         validation=training.eval_accuracy,
-        accuracy=scores["accuracy"],
-        majority=scores["baselines"]["majority"],
+        accuracy=scores.accuracy,
+        majority=scores.baselines["majority"],
         majority_label=max(labels, key=lambda label: labels[label]["support"]),
         predictions="\n".join(
             f"  {row['label']} ({row['scores'][row['label']]:.2f}): {row['premise']} / {row['hypothesis']}"
@@ -87,8 +106,24 @@ def quickstart(output_dir: str | Path) -> str:
     ).lstrip("\n")
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The net is so small that threads wait for each other longer than they work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _load_elsewhere(folder: Path, labels: list[str]) -> tuple[str, str]:
     """Does what any other project does with the folder, and checks that it predicts the same labels."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, return_tensors="pt")
@@ -97,3 +132,8 @@ def _load_elsewhere(folder: Path, labels: list[str]) -> tuple[str, str]:
     if elsewhere != labels:
         raise RuntimeError(f"{folder} predicts {elsewhere} when loaded by itself, {labels} here")
     return type(model).__name__, type(tokenizer).__name__
+
+
+COMMAND = Command(
+    "quickstart", "the whole path on a built-in sample, without network", (QuickstartArguments,), execute
+)

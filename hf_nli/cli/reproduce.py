@@ -1,23 +1,19 @@
-"""The book's chapter in one go: download, convert, fine-tune on SNLI, test, and compare with what it printed."""
+"""`hf-nli reproduce`: the book's chapter in one go: download, convert, fine-tune on SNLI, test, and compare."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
-
+from hf_nli.cli.command import Command
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
 from hf_nli.core.errors import InputError
-from hf_nli.d2l.convert import convert
-from hf_nli.d2l.download import PUBLISHED
-from hf_nli.data.load import NLIData
-from hf_nli.evaluation.evaluate import evaluate
-from hf_nli.model.folder import CONVERSION, read_epochs
 from hf_nli.settings.options import DataOptions, RunOptions
-from hf_nli.settings.recipe import Recipe
-from hf_nli.training.train import train
+from hf_nli.settings.recipe import Recipe, RecipeName
+
+if TYPE_CHECKING:
+    from hf_nli.d2l.report import ConversionReport
 
 # Of the book's section "Natural Language Inference: Fine-Tuning BERT": what it printed of bert.small on two GPUs, and
 # the accuracy that its exercise asks of bert.base.
@@ -40,6 +36,35 @@ The test accuracy is that of epoch {best_epoch} of {epochs}, the best on validat
 To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NAME"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReproduceArguments:
+    """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
+
+    output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
+    checkpoint: Literal["bert.small", "bert.base"] = field(
+        default="bert.small", metadata={"help": "Which of d2l's checkpoints to fine-tune."}
+    )
+    source: str | None = field(default=None, metadata={"help": "A copy of it here (folder, zip or .params file)."})
+    dataset: str = field(default="stanfordnlp/snli", metadata=DATASET_HELP)
+    recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
+
+
+def execute(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
+    """Runs it, and prints its figures beside the book's."""
+    summary = reproduce(
+        output_dir=arguments.output_dir,
+        checkpoint=arguments.checkpoint,
+        source=arguments.source,
+        dataset=arguments.dataset,
+        recipe=recipe,
+        data_options=data_options,
+        run_options=run_options,
+        overwrite_output_dir=arguments.overwrite_output_dir,
+    )
+    print(summary)
+
+
 def reproduce(
     output_dir: str | Path,
     checkpoint: Literal["bert.small", "bert.base"] = "bert.small",
@@ -48,6 +73,7 @@ def reproduce(
     recipe: Recipe | None = None,
     data_options: DataOptions | None = None,
     run_options: RunOptions | None = None,
+    overwrite_output_dir: bool = False,
 ) -> str:
     """Does what d2l's section "Natural Language Inference: Fine-Tuning BERT" does, on any number of processes.
 
@@ -58,7 +84,8 @@ def reproduce(
         dataset: Any source that `data.load_nli` takes, with splits train and test.
         recipe: The settings; the defaults if None.
         data_options: How to read the data.
-        run_options: Checkpoints and reports.
+        run_options: Checkpoints and reports. A run that goes on takes the converted model that is there.
+        overwrite_output_dir: Whether models in the folder may be replaced.
 
     Returns:
         A summary to print: the book's figures next to these, and what was made where.
@@ -66,18 +93,35 @@ def reproduce(
     Raises:
         InputError: If something can't be downloaded, read or written, or if the data lack a split.
     """
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    from hf_nli.core.processes import on_main
+    from hf_nli.d2l.download import PUBLISHED
+    from hf_nli.evaluation.evaluate import evaluate
+    from hf_nli.model.folder import read_epochs
+    from hf_nli.training.train import train
+
     folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
-    if state.is_main_process:
-        names = NLIData(dataset, data_options).names
-        if not {"train", "test"} <= set(names):  # said before the work, not after it
-            raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
-        convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
-    state.wait_for_everyone()
-    options = {"data_options": data_options}
-    training = train(str(converted), dataset, folder / "model", recipe, run_options=run_options, **options)
-    scores = evaluate(str(folder / "model"), dataset, folder / "scores", "test", **options)
-    last, report = read_epochs(folder / "model")[-1], json.loads((converted / CONVERSION).read_text(encoding="utf-8"))
+    on_main(lambda: _check_splits(dataset, data_options))
+    goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+    report = on_main(
+        lambda: _convert(
+            source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, goes_on, overwrite_output_dir
+        )
+    )
+    training = train(
+        str(converted),
+        dataset,
+        folder / "model",
+        recipe,
+        data_options=data_options,
+        run_options=run_options,
+        overwrite_output_dir=overwrite_output_dir,
+    )
+    scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
+    last = read_epochs(folder / "model")[-1]
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
         dataset=dataset,
@@ -85,13 +129,43 @@ def reproduce(
         books_pairs=BOOKS_PAIRS,
         loss=last["train_loss"],
         train_accuracy=last["train_accuracy"],
-        test_accuracy=scores["accuracy"],
+        test_accuracy=scores.accuracy,
         speed=training.examples_per_second,
         device=training.device + (f" x {state.num_processes}" if state.num_processes > 1 else ""),
         train_pairs=training.num_train_examples,
-        test_pairs=scores["examples"],
+        test_pairs=scores.examples,
         best_epoch=training.best_epoch,
         epochs=training.epochs,
-        difference=report["max_abs_difference"],
+        difference=report.max_abs_difference,
         folder=folder,
     )
+
+
+def _check_splits(dataset: str, data_options: DataOptions | None) -> None:
+    """Refuses data that the chapter can't be done with: before the work, not after it."""
+    from hf_nli.data.load import NLIData
+
+    names = NLIData(dataset, data_options).names
+    if not {"train", "test"} <= set(names):
+        raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
+
+
+def _convert(source: str, folder: Path, num_heads: int, goes_on: bool, overwrite: bool) -> ConversionReport:
+    """Converts the checkpoint, if the run doesn't go on with what it was converted to before."""
+    from hf_nli.d2l.checkpoint import read_checkpoint
+    from hf_nli.d2l.convert import convert
+    from hf_nli.d2l.report import ConversionReport
+    from hf_nli.model.reports import read_reports
+
+    before = read_reports(folder).conversion if goes_on else None
+    if before and before["sha1"] == read_checkpoint(source, num_heads).sha1:
+        return ConversionReport.from_json(before)
+    return convert(source, folder, num_heads, overwrite_output_dir=overwrite)
+
+
+COMMAND = Command(
+    "reproduce",
+    "the book's chapter: download, convert, fine-tune on SNLI, test",
+    (ReproduceArguments, Recipe, DataOptions, RunOptions),
+    execute,
+)

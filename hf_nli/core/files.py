@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,10 @@ from filelock import FileLock
 from huggingface_hub import constants
 
 from hf_nli.core.errors import InputError
+
+# What reading a zip raises, beside OSError, if it is damaged, encrypted (RuntimeError), or compressed in a way that
+# Python doesn't know (NotImplementedError, which is one).
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -116,19 +123,49 @@ def replaced(new: Path, output_dir: Path) -> Path | None:
 def locked(path: str | Path) -> FileLock:
     """Makes a lock that one process at a time can hold, for what is kept at a path; use it in a `with` statement.
 
-    The lock's own file is under `HF_HOME`, so that nothing is left beside the path, and goes away with its process.
+    A process that is killed holds it no longer. The lock is a small file under `HF_HOME`, so that nothing is left
+    beside the path.
 
     Args:
         path: A file or folder, which needn't exist.
+
+    Raises:
+        InputError: If `HF_HOME` can't be written to.
     """
     locks = Path(constants.HF_HOME) / "hf_nli" / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{locks}: can't be written to ({error.strerror}); set HF_HOME to another folder") from error
     return FileLock(locks / f"{hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()}.lock")
+
+
+def is_zip(path: str | Path) -> bool:
+    """Says whether a file is a zip, also if it is a damaged one, which opening it will tell."""
+    try:
+        return zipfile.is_zipfile(path)
+    except DAMAGED_ZIP:
+        return True
 
 
 def sha256(path: str | Path) -> str:
     """Computes the SHA-256 of a file, as 64 hexadecimal digits."""
     return pooch.file_hash(str(path), alg="sha256")
+
+
+def joint_sha256(files: Sequence[Path]) -> str | None:
+    """Computes what identifies the content of one file, or of several in their order.
+
+    Args:
+        files: The files.
+
+    Returns:
+        The SHA-256 of the file; of several, that of their SHA-256s one after the other; None of none.
+    """
+    digests = [sha256(file) for file in files]
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

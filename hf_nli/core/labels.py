@@ -35,8 +35,9 @@ def label_order(config: PretrainedConfig) -> list[int] | None:
         The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order; None if the
         model's labels have other names.
     """
-    ids = {_spelled(str(name)): index for index, name in config.id2label.items()}
-    if ids.keys() != LABEL2ID.keys() or len(config.id2label) != len(LABELS):
+    names = {int(index): str(name) for index, name in (config.id2label or {}).items()}
+    ids = {_spelled(name): index for index, name in names.items()}
+    if ids.keys() != LABEL2ID.keys() or len(names) != len(LABELS):
         return None
     return [ids[label] for label in LABELS]
 

@@ -16,6 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
 from hf_nli.core.errors import InputError, reason
+from hf_nli.core.files import DAMAGED_ZIP, is_zip
 from hf_nli.core.hub_ids import hub_id
 from hf_nli.d2l.download import PUBLISHED, Framework, download
 from hf_nli.d2l.formats import load_tensors
@@ -118,14 +119,15 @@ def _fetch(repo_id: str, revision: str | None) -> Path:
 
 def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:
     """Finds the parameters and the vocabulary in a folder, a zip file, or as a file with its vocabulary beside it."""
+    found: tuple[Path | zipfile.Path, Path | zipfile.Path]
     if path.is_dir():
-        parameters, beside = path / PARAMETERS, path / VOCABULARY
+        found = path / PARAMETERS, path / VOCABULARY
     elif path.is_file():
-        parameters, beside = _in_zip(path) or (path, path.parent / VOCABULARY)
+        found = _in_zip(path) or (path, path.parent / VOCABULARY)
     else:
         names = ", ".join(PUBLISHED)
         raise InputError(f"{path}: no such file or folder, nor a published name ({names})")
-    vocabulary = vocab or beside
+    parameters, vocabulary = found[0], vocab or found[1]
     for file in (parameters, vocabulary):
         if not file.is_file():
             raise InputError(
@@ -136,9 +138,12 @@ def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path |
 
 def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
     """The two files in a zip as d2l publishes it; None for a .params file, which is a zip with other content."""
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         return None
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, *DAMAGED_ZIP) as error:
+        raise InputError(f"{path}: damaged ({reason(error)})") from error
     folders = [
         str(PurePosixPath(name).parent) for name in archive.namelist() if PurePosixPath(name).name == PARAMETERS
     ]
@@ -153,7 +158,7 @@ def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
 def _load_tokens(vocabulary: Path | zipfile.Path) -> list[str]:
     try:
         tokens = json.loads(vocabulary.read_text(encoding="utf-8"))
-    except Exception as error:  # in a zip, damage shows in many ways
+    except (OSError, *DAMAGED_ZIP) as error:  # JSON's ValueError and RecursionError are among them
         raise InputError(f"{vocabulary}: not a readable JSON file") from error
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise InputError(f"{vocabulary}: expected a JSON list of strings, as d2l writes it")
@@ -216,7 +221,7 @@ def key_shapes(sizes: Sizes, heads: Collection[str] = ("mlm", "nsp")) -> dict[st
         "encoder.segment_embedding.weight": (2, hiddens),
         "encoder.pos_embedding": (1, sizes.max_len, hiddens),
     }
-    block = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
+    block: dict[str, tuple[int, ...]] = {f"attention.W_{letter}": (hiddens, hiddens) for letter in "qkvo"}
     block |= {"ffn.dense1": (units, hiddens), "ffn.dense2": (hiddens, units)}
     block |= {"addnorm1.ln": (hiddens,), "addnorm2.ln": (hiddens,)}
     layers = {

@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pooch
-from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.file_download import http_get
+import requests
+from huggingface_hub import constants, is_offline_mode
 
 from hf_nli.core.errors import InputError, reason
+from hf_nli.core.files import locked
 
 Framework = Literal["pytorch", "mxnet"]
-DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
+DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"  # d2l's; every file is checked by its SHA-1
 
 
 @dataclass(frozen=True)
 class Published:
     """A checkpoint under a name of d2l's (its section "Natural Language Inference: Fine-Tuning BERT").
 
-    `files` has the zip file's name and its SHA-1 for each framework.
+    Attributes:
+        num_heads: Its attention heads.
+        files: The zip file's name and its SHA-1 for each framework.
+        url: The address of the folder that they are in.
     """
 
     num_heads: int
     files: Mapping[Framework, tuple[str, str]]
+    url: str = DATA_URL
 
 
 PUBLISHED = {
@@ -47,12 +51,15 @@ PUBLISHED = {
 }
 
 
-def download(published: Published, framework: Framework) -> Path:
-    """Downloads a published checkpoint, or takes it from the cache under `HF_HOME`.
+def download(published: Published, framework: Framework, folder: str | Path | None = None) -> Path:
+    """Downloads a published checkpoint, or takes it from where it was kept.
+
+    Of processes that ask for it at once, one downloads and the others wait.
 
     Args:
         published: One of `PUBLISHED`.
         framework: Which of its files.
+        folder: Where it is kept, by default hf_nli in `HF_HOME`.
 
     Returns:
         The zip file.
@@ -61,27 +68,45 @@ def download(published: Published, framework: Framework) -> Path:
         InputError: If it can't be downloaded, or if its SHA-1 is not the published one.
     """
     name, sha1 = published.files[framework]
-    url, folder = DATA_URL + name, Path(constants.HF_HOME) / "hf_nli"
+    file = Path(folder or Path(constants.HF_HOME) / "hf_nli") / name
+    part = file.with_name(f"{name}.part")
     try:
-        return Path(pooch.retrieve(url, f"sha1:{sha1}", name, folder, downloader=_Resuming(folder / f"{name}.part")))
-    except Exception as error:  # several http libraries' errors, and a ValueError for a wrong hash
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(file):
+            if not _is(file, sha1):
+                if not _is(part, sha1):
+                    _fetch(published.url + name, part)
+                if not _is(part, sha1):
+                    part.unlink()
+                    raise ValueError(f"its SHA-1 is not {sha1}")
+                part.replace(file)
+    except (OSError, ValueError) as error:  # OSError: those of `requests`, too
         raise InputError(
-            f"could not download {url} ({reason(error)}); try again, or get the file another way and give "
-            f"--source FILE --num_heads {published.num_heads}"
+            f"could not download {published.url + name} ({reason(error)}); try again, or get the file another way and "
+            f"give --source FILE --num_heads {published.num_heads}"
         ) from error
+    return file
 
 
-@dataclass(frozen=True)
-class _Resuming:
-    """A downloader for pooch, which deletes what it couldn't finish: what there is so far stays in `part`."""
+def _is(file: Path, sha1: str) -> bool:
+    return file.is_file() and pooch.file_hash(str(file), alg="sha1") == sha1
 
-    part: Path
 
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
-        with self.part.open("ab") as file:
+def _fetch(url: str, part: Path) -> None:
+    """Downloads what is missing of a file; tries again as long as every try gets some of it."""
+    if is_offline_mode():
+        raise OSError("offline mode is enabled by HF_HUB_OFFLINE")
+    with part.open("ab") as file:
+        while True:
+            start = file.tell()
+            headers = {"Range": f"bytes={start}-"} if start else {}
             try:
-                http_get(url, file, resume_size=file.tell(), displayed_filename=self.part.stem)
-            except HfHubHTTPError as error:
-                if error.response.status_code != 416:  # nothing is left to get; the hash says whether that is right
+                pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=30, headers=headers)(url, file, None)
+                return
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != 416:
                     raise
-        self.part.replace(output_file)
+                return  # nothing is left to get; whether that is right, the hash tells
+            except requests.RequestException:
+                if file.tell() == start:
+                    raise

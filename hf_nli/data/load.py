@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow
-import pyarrow.compute
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
-from datasets.fingerprint import Hasher
+from datasets import Dataset, DatasetDict
 
-import hf_nli
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, label_id, label_set
-from hf_nli.data.sources import LOADERS, lines, load_source, suffix_of
+from hf_nli.data.forms import FORMS
+from hf_nli.data.rows import read_pairs
+from hf_nli.data.sources import open_source
 from hf_nli.settings.options import DataOptions
 
 logger = logging.getLogger(__name__)
@@ -65,21 +61,32 @@ def load_nli(
 
 
 class NLIData:
-    """An opened source, whose splits are read when they are asked for.
+    """A source that was found; each of its splits is read when it is first asked for.
 
     Attributes:
         source: Where it is from.
-        names: The names of its splits.
-        labels: `labels.LABELS` or `labels.TWO_WAY_LABELS`.
+        names: The names of its splits. The rows of a single file, and those that don't name their split, are "train".
         dropped: How many rows without a gold label each split lost that has been read.
     """
 
     def __init__(self, source: str, options: DataOptions | None = None) -> None:
-        self.source, self.options = source, options or DataOptions()
-        splits, self._files = load_source(source, self.options.dataset_config, self.options.dataset_revision)
-        self.names, self._raw, self._read = tuple(splits), dict(splits), DatasetDict()
-        self.labels = label_set(name for split in self.names for name in self._label_names(split))
+        self.source, self._options = source, options or DataOptions()
+        self._splits = open_source(source, self._options.dataset_config, self._options.dataset_revision)
+        self.names = tuple(self._splits)
         self.dropped: dict[str, int] = {}
+        self._read: dict[str, Dataset] = {}
+
+    def public_split(self, name: str) -> str | None:
+        """Tells by what name a split is known to others, which is what results and cards should call it.
+
+        Args:
+            name: One of `names`.
+
+        Returns:
+            The split that the file's name or the data set says it is (train, validation, test, or a name on the Hub);
+            None if nothing says so, as of the rows in pairs.csv.
+        """
+        return self._splits[name].public_name
 
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""
@@ -91,10 +98,18 @@ class NLIData:
     def read_first(self, *names: str) -> tuple[str, Dataset]:
         """Reads the first split of these names that has gold labels, or else the only split there is.
 
+        Args:
+            names: Names of splits, the one that is wanted most first.
+
+        Returns:
+            The name of the split, one of `names`, and its pairs.
+
         Raises:
             InputError: If there is none.
         """
-        present = [name for name in names if name in self.names] or self.names * (len(self.names) == 1)
+        present = [name for name in names if name in self.names]
+        if not present and len(self.names) == 1:
+            present = list(self.names)
         for name in present:
             if len(pairs := self.read(name)):
                 return name, pairs
@@ -103,128 +118,25 @@ class NLIData:
         raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.names)}")
 
     def read(self, name: str) -> Dataset:
-        """Reads a split: premise, hypothesis and label, without the rows that have no gold label."""
+        """Reads a split: premise, hypothesis and label, without the rows that have no gold label.
+
+        Args:
+            name: One of `names`.
+
+        Raises:
+            InputError: If a row can't be read, its label is unknown, or a column is missing.
+        """
         if name not in self._read:
-            self._read[name] = self._convert(name)
-            del self._raw[name]  # and the pages of its file, which would count as ours
-            self._warn(name)
+            where = f"{self.source}, {name}"
+            pairs, counts = read_pairs(self._splits[name].parts, self._options, where)
+            self._read[name], self.dropped[name] = pairs, counts.dropped
+            logger.info("%s: %d pairs", where, len(pairs))
+            if counts.dropped:
+                logger.warning("%s: %d rows without a gold label dropped", where, counts.dropped)
+            for column, empty in counts.empty.items():
+                if empty:
+                    logger.warning("%s: %d rows with an empty %s", where, empty, column)
         return self._read[name]
-
-    def _convert(self, name: str) -> Dataset:
-        raw, columns = self._raw[name], self._columns(name)
-        names = self.options.label_names or getattr(raw.features[columns["label"]], "names", None)
-        # In a file of fields, a row that ends early lacks the last one.
-        last = raw.column_names[-1] if self._loader(name) == "csv" else None
-        labels, parse = self.labels, self.options.text == "parse"
-        raw = raw.select_columns(list(dict.fromkeys([*columns.values(), *([last] if last else [])])))
-
-        def convert(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
-            rows: dict[str, list] = {column: [] for column in columns}
-            try:
-                values = [batch[column] for column in columns.values()]
-            except UnicodeDecodeError as error:
-                raise InputError(f"{self.source}, {name}: the text is not UTF-8 ({error}); save it as UTF-8") from None
-            for index, *fields, end in zip(indices, *values, batch[last] if last else indices, strict=True):
-                try:
-                    if end is None:
-                        raise ValueError("it has fewer fields than the header")
-                    row = _row(*fields, names, labels, parse)
-                except ValueError as error:
-                    raise InputError(f"{self.source}, {name}, {self._place(name, index)}: {error}") from None
-                if row:
-                    for column, value in zip(rows, row, strict=True):
-                        rows[column].append(value)
-            return rows
-
-        features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
-        fingerprint = Hasher.hash([raw._fingerprint, columns, names, last, labels, parse, hf_nli.__version__])
-        # Among the caches of `datasets`, also for a saved folder, beside whose files it would write otherwise.
-        cache = Path(config.HF_DATASETS_CACHE) / "hf_nli" / f"{fingerprint}.arrow"
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        pairs = raw.map(
-            convert,
-            batched=True,
-            with_indices=True,
-            remove_columns=raw.column_names,
-            features=features,
-            cache_file_name=str(cache),
-            new_fingerprint=fingerprint,
-            desc="Reading",
-        )
-        self.dropped[name] = len(raw) - len(pairs)
-        return pairs
-
-    def _warn(self, name: str) -> None:
-        where, pairs = f"{self.source}, {name}", self._read[name]
-        logger.info("%s: %d pairs", where, len(pairs))
-        if self.dropped[name]:
-            logger.warning("%s: %d rows without a gold label dropped", where, self.dropped[name])
-        for column in ("premise", "hypothesis"):
-            empty = sum(
-                pyarrow.compute.sum(pyarrow.compute.equal(pyarrow.compute.utf8_trim_whitespace(texts), "")).as_py()
-                for texts in chunks(pairs, column)
-            )
-            if empty:
-                logger.warning("%s: %d rows with an empty %s", where, empty, column)
-
-    def _columns(self, split: str) -> dict[str, str]:
-        columns, present = {}, self._raw[split].column_names
-        for column, candidates in self.options.columns.items():
-            found = [name for name in candidates if name in present]
-            if not found:
-                raise InputError(
-                    f"{self.source}, {split}: no column for the {column} ({', '.join(candidates)}) in "
-                    f"{', '.join(present)}; name it with --{column}_column"
-                )
-            columns[column] = found[0]
-        return columns
-
-    def _label_names(self, split: str) -> Iterator[str]:
-        column = self._columns(split)["label"]
-        declared = self.options.label_names or getattr(self._raw[split].features[column], "names", ())
-        yield from declared
-        for batch in () if declared else self._raw[split].select_columns(column).iter(10_000):
-            yield from filter(lambda label: isinstance(label, str), set(batch[column]))
-
-    def _loader(self, split: str) -> str | None:
-        files = self._files.get(split)
-        return LOADERS[suffix_of(files[0])][0] if files else None
-
-    def _place(self, split: str, index: int) -> str:
-        line = next(islice(lines(self._files.get(split, [])), index, None), None)
-        if line is None:
-            return f"row {index + 1}"
-        return f"row {index + 1} (line {line[1]} of {Path(line[0]).name})"
-
-
-def _row(
-    premise: Any, hypothesis: Any, label: Any, names: list[str] | None, labels: tuple[str, ...], parse: bool
-) -> tuple[str, str, int] | None:
-    """One row in our schema, None if it has no gold label; raises ValueError if it is not an NLI row."""
-    for column, text in (("premise", premise), ("hypothesis", hypothesis)):
-        if not isinstance(text, str):
-            raise ValueError(f"the {column} is {text!r}, not a text")
-    name = label
-    if isinstance(label, str | float) and re.fullmatch(r"-?\d+(\.0)?", str(label)):
-        label = int(float(label))
-    if label in ("-", -1):
-        return None
-    if isinstance(label, int):
-        if names is None:
-            raise ValueError(
-                f"the label is the number {label}, and data sets number labels differently (1 is neutral in SNLI "
-                f"on the Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names {' '.join(LABELS)}"
-            )
-        name = names[label] if 0 <= label < len(names) else label
-    identity = label_id(name, labels) if isinstance(name, str) else None
-    if identity is None:
-        raise ValueError(f"unknown label {name!r}; expected {', '.join(labels)}, or '-' for none")
-    return _words(premise) if parse else premise, _words(hypothesis) if parse else hypothesis, identity
-
-
-def _words(parse: str) -> str:
-    """The words of a binary parse, as d2l's `read_snli` extracts them (d2l section "The SNLI Dataset")."""
-    return re.sub(r"\s{2,}", " ", parse.replace("(", "").replace(")", "")).strip()
 
 
 def read_texts(source: str) -> Iterator[str]:
@@ -236,7 +148,7 @@ def read_texts(source: str) -> Iterator[str]:
     Raises:
         InputError: If the source can't be read.
     """
-    if Path(source).is_file() and Path(source).suffix not in (*LOADERS.keys() - {".txt"}, ".gz", ".zip"):
+    if Path(source).is_file() and Path(source).suffix.lower() not in (*FORMS.keys() - {".txt"}, ".gz", ".zip"):
         try:
             with open(source, encoding="utf-8") as file:
                 yield from (line.strip() for line in file)

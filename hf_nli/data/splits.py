@@ -29,16 +29,17 @@ class RunPairs:
     Attributes:
         train: The pairs to train on.
         validation: Those to validate on.
-        test: Those to test on, if that was asked for and they are there.
+        validated_on: Which these are, in words that may be published: "snli_1.0, validation", "5 % of the training
+            rows".
+        test: Those to test on, if that was asked for and they are there, with gold labels.
         dropped: Training rows without a gold label.
-        validated_on: Where the validation pairs are from, for people.
     """
 
     train: Dataset
     validation: Dataset
+    validated_on: str
     test: Dataset | None
     dropped: int
-    validated_on: str
 
 
 def read_splits(
@@ -52,35 +53,41 @@ def read_splits(
             else 5 % of the training rows, which are set aside (and the log says so).
         options: How to read both; a configuration and a revision are the first one's.
         seed: Chooses the rows that are set aside.
-        with_test: Whether to load the split "test" of the first source, too, if it has one.
+        with_test: Whether to load the split "test" of the first source, too, if it has one with gold labels.
 
     Raises:
         InputError: If a source can't be loaded, doesn't have the split, or has two-way labels.
     """
-    data = _three_way(dataset, options)
-    name, pairs = data.read_first("train")
+    data = NLIData(dataset, options)
+    name, pairs = _read_first(data, "train")
     if validation_dataset:
         options = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
-        source = _three_way(validation_dataset, options)
-        split, validation = source.read_first("validation")
-        validated_on = public_name(validation_dataset) + (f", {split}" if len(source.names) > 1 else "")
+        others = NLIData(validation_dataset, options)
+        split, validation = _read_first(others, "validation")
+        validated_on = _published(others, split)
     elif "validation" in data.names and name != "validation":
-        validation = data.read_first("validation")[1]
-        validated_on = f"{public_name(dataset)}, validation"
+        split, validation = _read_first(data, "validation")
+        validated_on = _published(data, split)
     else:
         pairs, validation = _set_aside(pairs, dataset, seed)
-        validated_on = f"{VALIDATION_SHARE:.0%} of the training rows".replace("%", " %")
+        validated_on = f"{100 * VALIDATION_SHARE:g} % of the training rows"
     if shared := count_shared(pairs, validation):
         logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
-    test = data.read_first("test")[1] if with_test and "test" in data.names else None
-    return RunPairs(pairs, validation, test, data.dropped[name], validated_on)
+    test = data.read("test") if with_test and "test" in data.names else None
+    return RunPairs(pairs, validation, validated_on, test or None, data.dropped[name])
 
 
-def _three_way(source: str, options: DataOptions) -> NLIData:
-    data = NLIData(source, options)
-    if data.labels != LABELS:
-        raise InputError(f"{source}: its labels are {', '.join(data.labels)}; such data can be evaluated on only")
-    return data
+def _read_first(data: NLIData, name: str) -> tuple[str, Dataset]:
+    name, pairs = data.read_first(name)
+    labels = tuple(pairs.features["label"].names)
+    if labels != LABELS:
+        raise InputError(f"{data.source}: its labels are {', '.join(labels)}; such data can be evaluated on only")
+    return name, pairs
+
+
+def _published(data: NLIData, name: str) -> str:
+    split = data.public_split(name)
+    return public_name(data.source) + (f", {split}" if split else "")
 
 
 def _set_aside(pairs: Dataset, dataset: str, seed: int) -> tuple[Dataset, Dataset]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy
 import pyarrow.compute
 import torch
-from datasets import Dataset, config
+from datasets import Dataset
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hf_nli.core.files import staged
+from hf_nli.core.cache import content_key, kept_folder, rows_key
+
+CACHE_VERSION = 1  # to be raised when the files have other content or names
 
 # What the width of a batch is a multiple of on a GPU: few shapes to compile or to capture, and full matrix units.
 GPU_WIDTH = 8
@@ -31,6 +32,8 @@ class TokenTable:
         offsets: Int64 (rows + 1,).
         labels: Int64 (rows,).
         lengths: Int64 (rows,), in memory of the host.
+        longest: The most tokens of a row.
+        sha256: The SHA-256 of tokens and labels, by which runs on other data are told apart.
         multiple: What the width of a batch is a multiple of.
     """
 
@@ -39,11 +42,13 @@ class TokenTable:
     offsets: Tensor
     labels: Tensor
     lengths: NDArray[numpy.int64]
+    longest: int
+    sha256: str
     multiple: int = 1
 
     @classmethod
     def open(cls, encoded: Dataset, tokenizer: PreTrainedTokenizerBase) -> TokenTable:
-        """Lays encoded pairs out flat, in files among the caches of `datasets`, and maps them: memory doesn't grow.
+        """Lays encoded pairs out flat, in files that are kept, and maps them: memory doesn't grow.
 
         Args:
             encoded: What `encoding.encode` gives.
@@ -51,16 +56,16 @@ class TokenTable:
         """
         values = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         padding = {name: value for name, value in values.items() if name in encoded.column_names}
-        folder = Path(config.HF_DATASETS_CACHE) / "hf_nli" / f"{encoded._fingerprint}-tokens"
-        if not folder.exists():
-            with staged(folder) as temporary:
-                _write(encoded, list(padding), temporary)
+        sha256 = rows_key(encoded, (*padding, "labels"))
+        key = content_key(sha256, list(padding), CACHE_VERSION)
+        folder = kept_folder(f"tokens-{key}", lambda folder: _write(encoded, list(padding), folder))
         arrays = {
             name: torch.from_numpy(numpy.load(folder / f"{name}.npy", mmap_mode="c"))
             for name in (*padding, "offsets", "labels")
         }
         offsets, labels = arrays.pop("offsets"), arrays.pop("labels")
-        return cls(arrays, padding, offsets, labels, numpy.diff(offsets.numpy()))
+        lengths = numpy.diff(offsets.numpy())
+        return cls(arrays, padding, offsets, labels, lengths, int(lengths.max(initial=0)), sha256)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,17 +73,14 @@ class TokenTable:
     def to(self, device: torch.device) -> TokenTable:
         """Moves the arrays to a device, so that batches are made there: all of SNLI takes about 80 MB."""
         columns = {name: values.to(device) for name, values in self.columns.items()}
-        arrays = {"columns": columns, "offsets": self.offsets.to(device), "labels": self.labels.to(device)}
-        return replace(self, **arrays, multiple=1 if device.type == "cpu" else GPU_WIDTH)
+        offsets, labels = self.offsets.to(device), self.labels.to(device)
+        multiple = 1 if device.type == "cpu" else GPU_WIDTH
+        return replace(self, columns=columns, offsets=offsets, labels=labels, multiple=multiple)
 
     def width(self, rows: NDArray[numpy.int64]) -> int:
         """The positions that each of these rows (examples,) takes in a batch of them."""
         wanted = -(-int(self.lengths[rows].max()) // self.multiple) * self.multiple
-        return min(wanted, self._longest)  # a model may not have more positions
-
-    @cached_property
-    def _longest(self) -> int:
-        return int(self.lengths.max())
+        return min(wanted, self.longest)  # a model may not have more positions
 
     def first(self, examples: int) -> dict[str, Tensor]:
         """Makes a batch of the first rows, as `batch` does."""

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
+from transformers import PreTrainedModel
 
-from hf_nli.card.card import add_evaluation, card_matters_less, write_card
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import staged, write_json
+from hf_nli.core.files import staged
+from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
+from hf_nli.evaluation.conditions import describe
 from hf_nli.evaluation.figures import confusion_matrix
+from hf_nli.evaluation.record import record_evaluation
 from hf_nli.inference.predictor import decide
+from hf_nli.model.evaluations import Evaluation
+from hf_nli.model.folder import holds_model, local_folder, weights_sha256
 from hf_nli.model.load import input_length, load_model
+from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import merge_labels, predict_logits, score
 from hf_nli.settings.options import DataOptions, Truncation
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResults(Evaluation):
+    """What `evaluate` found out, as written to eval_results.json.
+
+    Attributes:
+        model: The model folder or Hub id.
+    """
+
+    model: str
 
 
 def evaluate(
@@ -34,11 +52,13 @@ def evaluate(
     truncation: Truncation = "longest_first",
     data_options: DataOptions | None = None,
     revision: str | None = None,
-) -> dict[str, Any]:
-    """Scores a model on a data set and writes eval_results.json and predictions.jsonl.
+    mixed_precision: Literal["no", "bf16", "fp16", "auto"] = "no",
+) -> EvaluationResults:
+    """Scores a model on a data set and writes eval_results.json, confusion_matrix.png and predictions.jsonl.
 
-    On two-way data (entailment, not_entailment) a three-way model's probabilities of neutral and contradiction are
-    added up; the results say so as `merged_labels`.
+    A model folder keeps the results, too: in evaluations.json, a picture and README.md. On two-way data (entailment,
+    not_entailment) a three-way model's probabilities of neutral and contradiction are added up; the results say so as
+    `merged_labels`.
 
     Args:
         model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
@@ -50,54 +70,90 @@ def evaluate(
         truncation: How longer pairs are cut.
         data_options: How to read the data.
         revision: The branch, tag or commit of a model on the Hub.
+        mixed_precision: The precision of matrix products, float32 by default, whatever was trained in; auto for the
+            fast one.
 
     Returns:
         The results, as written to eval_results.json.
 
     Raises:
-        InputError: If the model or the data can't be loaded, or `split` isn't there.
+        InputError: If the model or the data can't be loaded, `split` isn't there, the device lacks the precision, or
+            `output_dir` holds another model.
     """
-    accelerator = Accelerator()
-    with accelerator.main_process_first():
-        model, tokenizer = load_model(model_name_or_path, revision=revision)
-        length = input_length(model.config, tokenizer, max_seq_length)
-        data = NLIData(dataset, data_options)
-        if split is not None and split not in data.names:
-            raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
-        split, pairs = data.read_first(*((split,) if split else ("test", "validation")))
-        encoded = encode(pairs, tokenizer, length, truncation)
-        table = TokenTable.open(encoded, tokenizer).to(accelerator.device)
-    model = accelerator.prepare_model(model, evaluation_mode=True)
-    logits, labels = predict_logits(accelerator, model, table, per_device_eval_batch_size)
-    logits, merged = merge_labels(logits, data.labels)
-    scores = score(logits, labels, data.labels)
-    results = {
-        "model": str(model_name_or_path),
-        "dataset": str(dataset),
-        "split": split,
-        "accuracy": scores.pop("accuracy"),
-        "loss": scores.pop("loss"),
-        "examples": len(pairs),
-        "dropped": data.dropped[split],
-        **({"merged_labels": merged} if merged else {}),
-        **scores,
-    }
-    if accelerator.is_main_process:
-        _write(Path(output_dir), results, pairs, logits, data.labels)
-        if Path(model_name_or_path).is_dir():
-            with card_matters_less():
-                add_evaluation(model_name_or_path, results, data_options.dataset_revision if data_options else None)
-                write_card(model_name_or_path)
-    accelerator.wait_for_everyone()
+    accelerator, options = Accelerator(), data_options or DataOptions()
+    precision = resolve_precision(mixed_precision, accelerator.device.type)
+    on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
+    inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
+    model, table = inputs.model.to(accelerator.device), inputs.table.to(accelerator.device)
+    logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision)
+    labels = tuple(inputs.pairs.features["label"].names)
+    logits, merged = merge_labels(logits, labels)
+    results = EvaluationResults(
+        **vars(describe(dataset, options, inputs.split, inputs.max_length, truncation, precision)),
+        **vars(score(logits, references, labels)),
+        model=str(model_name_or_path),
+        model_sha256=inputs.model_sha256,
+        examples=len(inputs.pairs),
+        dropped=inputs.dropped,
+        merged_labels=merged,
+    )
+    on_main(lambda: _write(Path(output_dir), results, inputs.pairs, logits, labels))
     return results
 
 
-def _write(output_dir: Path, results: dict[str, Any], pairs: Dataset, logits: Tensor, labels: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class _Inputs:
+    """What is evaluated: a model, its weights, and pairs, as they are and encoded."""
+
+    model: PreTrainedModel
+    model_sha256: str | None
+    pairs: Dataset
+    split: str | None
+    dropped: int
+    table: TokenTable
+    max_length: int
+
+
+def _load(
+    model_name_or_path: str,
+    revision: str | None,
+    dataset: str,
+    options: DataOptions,
+    split: str | None,
+    max_seq_length: int | None,
+    truncation: Truncation,
+) -> _Inputs:
+    # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
+    here = Path(model_name_or_path).is_dir()
+    sha256 = weights_sha256(model_name_or_path) if here else None
+    model, tokenizer = load_model(model_name_or_path, revision=revision)
+    if not here and (cached := local_folder(model_name_or_path, revision)):
+        sha256 = weights_sha256(cached)
+    length = input_length(model.config, tokenizer, max_seq_length)
+    data = NLIData(dataset, options)
+    wanted = [name for name in data.names if split in (name, data.public_split(name))] if split else []
+    if split and not wanted:
+        raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
+    name, pairs = data.read_first(*(wanted or ("test", "validation")))
+    table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
+    return _Inputs(model, sha256, pairs, data.public_split(name), data.dropped[name], table, length)
+
+
+def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
+    if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
+        raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
+
+
+def _write(
+    output_dir: Path, results: EvaluationResults, pairs: Dataset, logits: Tensor, labels: tuple[str, ...]
+) -> None:
     with staged(output_dir) as folder:
-        write_json(folder / "eval_results.json", results)
-        confusion_matrix(results["confusion_matrix"], folder / "confusion_matrix.png")
+        results.write(folder / "eval_results.json")
+        confusion_matrix(results.confusion_matrix, folder / "confusion_matrix.png", results.model_sha256)
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
             for pair, row in zip(pairs, logits, strict=True):
                 decision = decide(row, labels)
                 prediction = {**pair, "label": labels[pair["label"]], "prediction": decision["label"]}
                 file.write(json.dumps(prediction | {"scores": decision["scores"]}, ensure_ascii=False) + "\n")
+    if Path(results.model).is_dir():
+        record_evaluation(results.model, results)

@@ -8,8 +8,11 @@ import numpy
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hf_nli.model.folder import SHA256
+from hf_nli.model.metrics import ConfusionMatrix
 
-def length_histogram(histograms: dict[str, NDArray], max_seq_length: int, path: Path) -> None:
+
+def length_histogram(histograms: dict[str, NDArray[numpy.int64]], max_seq_length: int, path: Path) -> None:
     """Draws how many pairs have how many tokens.
 
     Args:
@@ -27,12 +30,13 @@ def length_histogram(histograms: dict[str, NDArray], max_seq_length: int, path: 
     figure.savefig(path, dpi=120)
 
 
-def confusion_matrix(counts: dict[str, list], path: Path) -> None:
+def confusion_matrix(counts: ConfusionMatrix, path: Path, model_sha256: str | None) -> None:
     """Draws a confusion matrix; colors show the share of each gold label's pairs.
 
     Args:
-        counts: `labels`, and `matrix` with a row for each gold label and a column for each prediction.
+        counts: How many pairs of each gold label got which prediction.
         path: The .png to write.
+        model_sha256: The weights that it is about, for the picture's metadata.
     """
     labels, matrix = counts["labels"], numpy.array(counts["matrix"])
     shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -46,4 +50,4 @@ def confusion_matrix(counts: dict[str, list], path: Path) -> None:
     ticks = range(len(labels))
     axes.set(xlabel="prediction", ylabel="gold label", xticks=ticks, yticks=ticks, xticklabels=labels)
     axes.set_yticklabels(labels, rotation=90, va="center")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, metadata={SHA256: model_sha256} if model_sha256 else None)

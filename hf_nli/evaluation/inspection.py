@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 from datasets import Dataset
@@ -13,15 +13,79 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import staged, write_json
+from hf_nli.core.files import staged
+from hf_nli.core.report import Report
 from hf_nli.data.load import NLIData, chunks
 from hf_nli.data.splits import count_shared
 from hf_nli.evaluation.figures import length_histogram
 from hf_nli.model.load import load_tokenizer
 from hf_nli.settings.options import DataOptions
-from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, token_counts
 
 PERCENTILES = (50, 90, 99, 100)
+
+
+@dataclass(frozen=True)
+class SplitInspection:
+    """What is in a split.
+
+    Attributes:
+        pairs: Pairs with a gold label.
+        dropped: Rows without one.
+        labels: Pairs of each label.
+        empty: Empty premises and hypotheses.
+        tokens: Percentiles of the lengths in tokens of premises, hypotheses, and pairs with their special tokens.
+        unk_rate: The share of tokens that the model doesn't know; None where there is no model.
+        truncated: Pairs that are longer than `max_seq_length`.
+    """
+
+    pairs: int
+    dropped: int
+    labels: dict[str, int]
+    empty: dict[str, int]
+    tokens: dict[str, dict[str, int]]
+    unk_rate: float | None
+    truncated: int
+
+
+@dataclass(frozen=True)
+class InspectionResults(Report):
+    """What is in a data set, as written to inspect_results.json.
+
+    Attributes:
+        dataset: Where it is from.
+        model: The model whose tokens are counted; None where words are.
+        max_seq_length: What pairs are cut to.
+        splits: What is in each split.
+        shared: Training pairs that are validation pairs, too; None if it doesn't have both.
+    """
+
+    dataset: str
+    model: str | None
+    max_seq_length: int
+    splits: dict[str, SplitInspection]
+    shared: int | None = None
+
+    def summary(self) -> str:
+        """Lays the results out for people."""
+        unit = "tokens" if self.model else "words"
+        text = [self.dataset]
+        for name, split in self.splits.items():
+            labels = ", ".join(f"{count:,} {label}" for label, count in split.labels.items())
+            text.append(f"{name}: {split.pairs:,} pairs ({labels}), {split.dropped:,} without a gold label dropped")
+            if any(split.empty.values()):
+                text.append("  empty: " + ", ".join(f"{count:,} {column}" for column, count in split.empty.items()))
+            ranks = "".join(f"{f'{rank} %':>8}" for rank in PERCENTILES[:-1])
+            text.append(f"  {unit + ':':<12}{ranks}  longest")
+            for column, lengths in split.tokens.items():
+                text.append(f"  {column:<12}" + "".join(f"{length:>8}" for length in lengths.values()))
+            if split.unk_rate is not None:
+                text.append(f"  unknown to the model: {split.unk_rate:.2%} of the {unit}")
+            share = split.truncated / split.pairs
+            text.append(f"  longer than {self.max_seq_length}: {split.truncated:,} pairs ({share:.2%})")
+        if self.shared is not None:
+            text.append(f"{self.shared:,} training pairs are validation pairs, too")
+        return "\n".join(text)
 
 
 def inspect_data(
@@ -30,7 +94,7 @@ def inspect_data(
     output_dir: str | Path | None = None,
     max_seq_length: int = 128,
     data_options: DataOptions | None = None,
-) -> dict[str, Any]:
+) -> InspectionResults:
     """Counts what is in a data set.
 
     Args:
@@ -42,9 +106,7 @@ def inspect_data(
         data_options: How to read the data.
 
     Returns:
-        The results, as written to inspect_results.json: for each split the pairs, rows dropped, labels, empty texts,
-        percentiles of the lengths in tokens (of a pair with its special tokens), the share of unknown tokens, and how
-        many pairs are truncated; `shared` counts training pairs that are validation pairs, too.
+        The results, as written to inspect_results.json.
 
     Raises:
         InputError: If the data or the tokenizer can't be loaded.
@@ -56,75 +118,44 @@ def inspect_data(
     else:
         tokenizer = build_tokenizer(list(SPECIAL_TOKENS), max_length=max_seq_length)
     data = NLIData(dataset, data_options)
-    splits, histograms = data.read_all(), {}
-    results: dict[str, Any] = {
-        "dataset": dataset,
-        "model": model_name_or_path,
-        "max_seq_length": max_seq_length,
-        "splits": {},
-    }
-    for name, pairs in splits.items():
-        lengths, unknown = _lengths(pairs, tokenizer, name)
+    pairs = data.read_all()
+    splits: dict[str, SplitInspection] = {}
+    histograms: dict[str, NDArray[numpy.int64]] = {}
+    for name, rows in pairs.items():
+        lengths, unknown = _lengths(rows, tokenizer, name)
         histograms[name] = lengths["pair"]
-        results["splits"][name] = {
-            "pairs": len(pairs),
-            "dropped": data.dropped[name],
-            "labels": _label_counts(pairs),
-            "empty": {column: int(lengths[column][0]) for column in ("premise", "hypothesis")},
-            "tokens": {column: _percentiles(counts) for column, counts in lengths.items()},
-            "unk_rate": unknown if model_name_or_path else None,
-            "truncated": int(lengths["pair"][max_seq_length + 1 :].sum()),
-        }
-    if "train" in splits and "validation" in splits:
-        results["shared"] = count_shared(splits["train"], splits["validation"])
+        splits[name] = SplitInspection(
+            pairs=len(rows),
+            dropped=data.dropped[name],
+            labels=_label_counts(rows),
+            empty={column: int(lengths[column][0]) for column in ("premise", "hypothesis")},
+            tokens={column: _percentiles(counts) for column, counts in lengths.items()},
+            unk_rate=unknown if model_name_or_path else None,
+            truncated=int(lengths["pair"][max_seq_length + 1 :].sum()),
+        )
+    both = "train" in pairs and "validation" in pairs
+    shared = count_shared(pairs["train"], pairs["validation"]) if both else None
+    results = InspectionResults(str(dataset), model_name_or_path, max_seq_length, splits, shared)
     if output_dir:
         with staged(output_dir) as folder:
-            write_json(folder / "inspect_results.json", results)
+            results.write(folder / "inspect_results.json")
             length_histogram(histograms, max_seq_length, folder / "length_histogram.png")
     return results
-
-
-def summary(results: dict[str, Any]) -> str:
-    """Lays the results of `inspect_data` out for people.
-
-    Args:
-        results: What it returned.
-    """
-    limit = results["max_seq_length"]
-    unit = "tokens" if results["model"] else "words"
-    text = [str(results["dataset"])]
-    for name, split in results["splits"].items():
-        labels = ", ".join(f"{count:,} {label}" for label, count in split["labels"].items())
-        text.append(f"{name}: {split['pairs']:,} pairs ({labels}), {split['dropped']:,} without a gold label dropped")
-        if any(split["empty"].values()):
-            text.append("  empty: " + ", ".join(f"{count:,} {column}" for column, count in split["empty"].items()))
-        text.append(f"  {unit + ':':<12}" + "".join(f"{f'{rank} %':>8}" for rank in PERCENTILES[:-1]) + "  longest")
-        for column, ranks in split["tokens"].items():
-            text.append(f"  {column:<12}" + "".join(f"{length:>8}" for length in ranks.values()))
-        if split["unk_rate"] is not None:
-            text.append(f"  unknown to the model: {split['unk_rate']:.2%} of the {unit}")
-        text.append(f"  longer than {limit}: {split['truncated']:,} pairs ({split['truncated'] / split['pairs']:.2%})")
-    if "shared" in results:
-        text.append(f"{results['shared']:,} training pairs are validation pairs, too")
-    return "\n".join(text)
 
 
 def _lengths(
     pairs: Dataset, tokenizer: PreTrainedTokenizerBase, split: str
 ) -> tuple[dict[str, NDArray[numpy.int64]], float]:
     """How many texts and pairs have 0, 1, … tokens, and the share of unknown tokens."""
-    counts = {"premise": Counter(), "hypothesis": Counter(), "pair": Counter()}
+    counts: dict[str, Counter[int]] = {"premise": Counter(), "hypothesis": Counter(), "pair": Counter()}
     special, unknown = tokenizer.num_special_tokens_to_add(pair=True), 0
     with tqdm(total=len(pairs), desc=f"Counting {split}", unit=" pairs", dynamic_ncols=True) as bar:
         for batch in pairs.iter(1000):
-            lengths = {}
-            for column in ("premise", "hypothesis"):
-                ids = tokenizer(batch[column], add_special_tokens=False, verbose=False).input_ids
-                unknown += sum(row.count(tokenizer.unk_token_id) for row in ids)
-                lengths[column] = list(map(len, ids))
-            lengths["pair"] = [special + p + h for p, h in zip(*lengths.values(), strict=True)]
-            for column, values in lengths.items():
-                counts[column].update(values)
+            texts = (token_counts(tokenizer, batch[column]) for column in ("premise", "hypothesis"))
+            for (premise, lacking), (hypothesis, lacking_too) in zip(*texts, strict=True):
+                for column, length in zip(counts, (premise, hypothesis, special + premise + hypothesis), strict=True):
+                    counts[column][length] += 1
+                unknown += lacking + lacking_too
             bar.update(len(batch["label"]))
     arrays = {column: numpy.zeros(max(lengths) + 1, numpy.int64) for column, lengths in counts.items()}
     for column, lengths in counts.items():
@@ -140,7 +171,7 @@ def _percentiles(counts: NDArray[numpy.int64]) -> dict[str, int]:
 
 
 def _label_counts(pairs: Dataset) -> dict[str, int]:
-    names, counts = pairs.features["label"].names, Counter()
+    counts: Counter[int] = Counter()
     for labels in chunks(pairs, "label"):
         counts.update(labels.to_pylist())
-    return {name: counts[index] for index, name in enumerate(names)}
+    return {name: counts[index] for index, name in enumerate(pairs.features["label"].names)}

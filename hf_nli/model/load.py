@@ -71,8 +71,8 @@ def load_model(
         config = AutoConfig.from_pretrained(
             model_name_or_path, revision=revision, cache_dir=cache_dir, trust_remote_code=False
         )
-    names = ", ".join(map(str, config.id2label.values()))
     foreign = label_order(config) is None
+    names = ", ".join(map(str, config.id2label.values()))
     if foreign and not new_head:
         raise InputError(
             f"{model_name_or_path}: its labels are {names}; needs {', '.join(LABELS)} "
@@ -84,15 +84,14 @@ def load_model(
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     model, absent = _load_weights(model_name_or_path, config, revision, cache_dir)
-    head = [name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")]
-    headless = not absent.isdisjoint(head)
-    if new_head and (foreign or headless):
+    head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+    if new_head and (foreign or absent & head):
         why = f"its labels are {names}" if foreign else "it has none"
         logger.warning("%s gets a new head for %s (seed %d): %s", model_name_or_path, ", ".join(LABELS), seed, why)
         # Some models have a pooler only if they were trained with one; it is as new as the head, then.
-        new = [*head, *(name for name in absent if ".pooler." in name)]
-        _initialise(model, new, seed)
-        absent -= set(new)
+        head |= {name for name in absent if ".pooler." in name}
+        _initialise(model, head, seed)
+        absent -= head
     if absent:
         raise InputError(
             f"{model_name_or_path}: its file of weights lacks {min(absent)}"
@@ -120,7 +119,7 @@ def _load_weights(
     return model, loading["missing_keys"] | {name for name, *_ in loading["mismatched_keys"]}
 
 
-def _initialise(model: PreTrainedModel, names: list[str], seed: int) -> None:
+def _initialise(model: PreTrainedModel, names: set[str], seed: int) -> None:
     """Gives these weights the values that they have in a model that Transformers makes anew."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,18 +1,96 @@
-"""NLI scores as an `evaluate` metric that needs no network."""
+"""The metrics of an NLI model: the fields of `Scores`, which is their registry and the schema of what is reported."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import datasets
 import evaluate
+import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
 
 from hf_nli.core.labels import LABELS
 
+# Logits, float (examples, labels); gold labels, integer (examples,); the names of the labels.
+Compute = Callable[[Tensor, Tensor, tuple[str, ...]], Any]
+
+
+class LabelScores(TypedDict):
+    """How well one label is told from the others."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class ConfusionMatrix(TypedDict):
+    """Counts of pairs; rows are the gold labels, columns the predictions."""
+
+    labels: list[str]
+    matrix: list[list[int]]
+
+
+class Baselines(TypedDict):
+    """The accuracy of answers that need no model; `majority` is that of always giving the most frequent label."""
+
+    majority: float
+
+
+def _accuracy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return float(accuracy_score(references, logits.argmax(-1)))
+
+
+def _cross_entropy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return torch.nn.functional.cross_entropy(logits, references).item()
+
+
+def _per_label(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, LabelScores]:
+    ids = list(range(len(labels)))
+    scores = precision_recall_fscore_support(references, logits.argmax(-1), labels=ids, zero_division=0.0)
+    return {
+        label: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        for label, precision, recall, f1, support in zip(labels, *scores, strict=True)
+    }
+
+
+def _confusion_matrix(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> ConfusionMatrix:
+    matrix = confusion_matrix(references, logits.argmax(-1), labels=list(range(len(labels))))
+    return {"labels": list(labels), "matrix": matrix.tolist()}
+
+
+def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> Baselines:
+    return {"majority": references.bincount().max().item() / len(references)}
+
+
+def _metric(compute: Compute, title: str | None = None, probabilities: bool = False) -> Any:
+    """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at."""
+    return dataclasses.field(metadata={"compute": compute, "title": title, "probabilities": probabilities})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a model scores on pairs with gold labels. A new metric is a function and a field here."""
+
+    accuracy: float = _metric(_accuracy, "accuracy")
+    loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
+    per_label: dict[str, LabelScores] = _metric(_per_label)
+    confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
+    baselines: Baselines = _metric(_baselines)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The metrics that are one number, by the names that reports give them."""
+        titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Scores)}
+        return {title: getattr(self, name) for name, title in titles.items() if title}
+
 
 class NLIMetric(evaluate.Metric):
-    """Accuracy, scores by label, confusion matrix and the majority baseline.
+    """The metrics that look at the predicted labels alone, as an `evaluate` metric that needs no network.
 
     Args:
         labels: The names of the label ids.
@@ -35,17 +113,9 @@ class NLIMetric(evaluate.Metric):
         )
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, Any]:
-        ids = list(range(len(self.labels)))
-        scores = precision_recall_fscore_support(references, predictions, labels=ids, zero_division=0.0)
-        matrix = confusion_matrix(references, predictions, labels=ids)
-        names = ("precision", "recall", "f1", "support")
+        certain = torch.nn.functional.one_hot(torch.as_tensor(predictions), len(self.labels))
         return {
-            "accuracy": float(accuracy_score(references, predictions)),
-            "per_label": {
-                label: {name: values[index].item() for name, values in zip(names, scores, strict=True)}
-                for index, label in enumerate(self.labels)
-            },
-            # Rows are the gold labels, columns the predictions.
-            "confusion_matrix": {"labels": list(self.labels), "matrix": matrix.tolist()},
-            "baselines": {"majority": matrix.sum(axis=1).max().item() / matrix.sum().item()},
+            field.name: field.metadata["compute"](certain, torch.as_tensor(references), self.labels)
+            for field in dataclasses.fields(Scores)
+            if not field.metadata["probabilities"]
         }

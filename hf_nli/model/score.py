@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 import numpy
 import torch
@@ -13,20 +13,22 @@ from tqdm.auto import tqdm
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
-from hf_nli.model.metrics import NLIMetric
+from hf_nli.model.metrics import Scores
+from hf_nli.model.precision import Precision, autocast
 
 
 @torch.no_grad()
 def predict_logits(
-    accelerator: Accelerator, model: nn.Module, table: TokenTable, batch_size: int
+    accelerator: Accelerator, model: nn.Module, table: TokenTable, batch_size: int, precision: Precision
 ) -> tuple[Tensor, Tensor]:
     """Runs a model over encoded pairs, each pair once, whatever the number of processes.
 
     Args:
-        accelerator: What prepared the model.
-        model: A three-way NLI classifier.
+        accelerator: The processes and their device.
+        model: A three-way NLI classifier, on that device; each process has one, or its part of a wrapped one.
         table: The pairs, on the accelerator's device.
         batch_size: Pairs a batch, on each process.
+        precision: The precision of matrix products, whatever Accelerate was told before.
 
     Returns:
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
@@ -41,7 +43,8 @@ def predict_logits(
         part = share(rows[start : start + step], accelerator.process_index, accelerator.num_processes)[0]
         batch = table.batch(part.rows)
         del batch["labels"]
-        outputs = model(**batch).logits[:, order].float()
+        with autocast(accelerator.device, precision):
+            outputs = model(**batch).logits[:, order].float()
         if part.counts:
             logits[torch.from_numpy(part.rows).to(logits.device)] = outputs
     # A row is another process's where it is zero.
@@ -64,13 +67,13 @@ def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[
     return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1), merged
 
 
-def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
-    """Computes the metrics of `metrics.NLIMetric`, and `loss`, the mean cross-entropy in nats.
+def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> Scores:
+    """Computes all metrics.
 
     Args:
         logits: Float (examples, labels).
         references: The gold labels, integer (examples,).
         labels: The names of the label ids.
     """
-    loss = torch.nn.functional.cross_entropy(logits, references).item()
-    return {"loss": loss} | NLIMetric(labels).compute(predictions=logits.argmax(-1), references=references)
+    fields = dataclasses.fields(Scores)
+    return Scores(**{field.name: field.metadata["compute"](logits, references, labels) for field in fields})

@@ -15,7 +15,8 @@ from yaml import YAMLError
 from hf_nli.core.files import sha256
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
-from hf_nli.model.folder import CARD, CONFIG, CONVERSION, SHA256, TRAINING, read_report, weights_sha256
+from hf_nli.model.folder import CARD, CONFIG, CONVERSION, SHA256, TRAINING, read_report, speaks_of, weights_sha256
+from hf_nli.model.reports import first_weights
 from hf_nli.settings.options import DataOptions
 
 
@@ -134,11 +135,8 @@ class BaseModel:
 
     def copy_conversion(self, folder: Path) -> None:
         """Copies the report on the conversion that this model comes from, if there is one."""
-        root = self.training
-        while root and root.get("base"):
-            root = root["base"]
-        conversion = read_report(self.folder, CONVERSION)
-        if conversion and conversion.get(SHA256) in (self.weights, root and root.get("base_model_sha256")):
+        named = speaks_of(self.folder / CONVERSION)
+        if named is not None and named in (self.weights, first_weights(self.training)):
             shutil.copyfile(self.folder / CONVERSION, folder / CONVERSION)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import label_id, label_set
+from hf_nli.settings.ranges import check_at_least
 
 Truncation = Literal["longest_first", "proportional"]
 TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
@@ -40,9 +41,7 @@ class RunOptions:
         steps = self.checkpointing_steps
         if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
             raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        for name in ("checkpoints_total_limit", "logging_steps"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(self, {"checkpoints_total_limit": 1, "logging_steps": 1})
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from datasets import Dataset
-from datasets.fingerprint import Hasher
-from tokenizers import Encoding
+import tokenizers
+from datasets import Dataset, Features, List, Value
+from tokenizers import Encoding, Tokenizer
+from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-import hf_nli
+from hf_nli.core.cache import content_key, kept_folder, read_rows, rows_key, write_rows
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import Truncation
+
+CACHE_VERSION = 1  # to be raised when this module encodes the same pairs in another way
+
+_BACKENDS = threading.Lock()
 
 
 def encode_pairs(
@@ -40,30 +48,52 @@ def encode_pairs(
     Raises:
         InputError: If a text holds half of a surrogate pair, as texts with undecodable bytes do.
     """
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation(), backend.no_padding()  # it keeps what was asked of it before
     texts = list(dict.fromkeys([*premises, *hypotheses]))
-    try:
-        words = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
-    except TypeError:
-        refuse_surrogates(*texts)
-        raise
     budget = max_length - tokenizer.num_special_tokens_to_add(pair=True)
     encodings = []
-    for premise, hypothesis in zip(premises, hypotheses, strict=True):
-        pair = words[premise], words[hypothesis]
-        kept = kept_lengths(len(pair[0]), len(pair[1]), budget, truncation)
-        if sum(kept) < len(pair[0]) + len(pair[1]):
-            pair = Encoding.merge([pair[0]]), Encoding.merge([pair[1]])  # copies: other pairs may share the text
-            for encoding, length in zip(pair, kept, strict=True):
-                encoding.truncate(length)
-        encodings.append(backend.post_process(*pair))
+    with _plain_backend(tokenizer) as backend:
+        try:
+            words = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
+        except TypeError:
+            refuse_surrogates(*texts)
+            raise
+        for premise, hypothesis in zip(premises, hypotheses, strict=True):
+            pair = words[premise], words[hypothesis]
+            kept = kept_lengths(len(pair[0]), len(pair[1]), budget, truncation)
+            if sum(kept) < len(pair[0]) + len(pair[1]):
+                pair = Encoding.merge([pair[0]]), Encoding.merge([pair[1]])  # copies: other pairs may share the text
+                for encoding, length in zip(pair, kept, strict=True):
+                    encoding.truncate(length)
+            encodings.append(backend.post_process(*pair))
     attributes = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}
     return {
         name: [getattr(encoding, attribute) for encoding in encodings]
         for name, attribute in attributes.items()
         if name in tokenizer.model_input_names
     }
+
+
+@contextmanager
+def _plain_backend(tokenizer: PreTrainedTokenizerBase) -> Iterator[Tokenizer]:
+    """Gives what does a tokenizer's work, for a while without truncation and padding.
+
+    Transformers leaves there what it was asked for last, and a tokenizer.json may hold both; afterwards they are as
+    they were. One thread at a time, as they are kept with the tokenizer.
+    """
+    backend: Tokenizer = tokenizer.backend_tokenizer
+    with _BACKENDS:
+        before = backend.truncation, backend.padding, backend.encode_special_tokens
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        try:
+            yield backend
+        finally:
+            if before[0]:
+                backend.enable_truncation(**before[0])
+            if before[1]:
+                backend.enable_padding(**before[1])
+            backend.encode_special_tokens = before[2]
 
 
 def kept_lengths(p: int, h: int, budget: int, truncation: Truncation) -> tuple[int, int]:
@@ -92,8 +122,12 @@ def kept_lengths(p: int, h: int, budget: int, truncation: Truncation) -> tuple[i
 def refuse_surrogates(*texts: str) -> None:
     """Raises `InputError` if a text isn't Unicode: Python reads undecodable bytes as halves of surrogate pairs."""
     for text in texts:
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"{text!r} holds half of a surrogate pair, which is no character; give the text as UTF-8")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{text!r} holds half of a surrogate pair, which is no character; give the text as UTF-8"
+            ) from error
 
 
 def encode(
@@ -102,7 +136,7 @@ def encode(
     max_length: int,
     truncation: Truncation = "longest_first",
 ) -> Dataset:
-    """Encodes a data set of pairs for a model; `datasets` caches the result by data, tokenizer and settings.
+    """Encodes a data set of pairs for a model; the result is kept, by rows, tokenizer and settings.
 
     Args:
         dataset: Rows of premise, hypothesis, label.
@@ -111,20 +145,22 @@ def encode(
         truncation: What `kept_lengths` keeps.
 
     Returns:
-        Rows of the tokenizer's inputs (not padded) and `labels`.
+        Rows of the tokenizer's inputs (not padded; input_ids are int32, the others int8) and `labels` (int64), mapped
+        into memory.
     """
+    types = {"input_ids": "int32", "token_type_ids": "int8", "attention_mask": "int8"}
+    names = [name for name in types if name in tokenizer.model_input_names]
+    features = Features({name: List(Value(types[name])) for name in names} | {"labels": Value("int64")})
 
-    def convert(batch: dict[str, list]) -> dict[str, list]:
-        pairs = encode_pairs(tokenizer, batch["premise"], batch["hypothesis"], max_length, truncation)
-        return pairs | {"labels": batch["label"]}
+    def batches() -> Iterator[dict[str, Any]]:
+        with tqdm(total=len(dataset), desc="Encoding", unit=" pairs", dynamic_ncols=True) as bar:
+            for rows in dataset.with_format(None).iter(1000):
+                pairs = encode_pairs(tokenizer, rows["premise"], rows["hypothesis"], max_length, truncation)
+                yield {name: pairs[name] for name in names} | {"labels": rows["label"]}
+                bar.update(len(rows["label"]))
 
-    # Ours, because the one that `datasets` computes follows what the tokenizer did before, and not our code.
     backend = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
-    settings = [backend, tokenizer.split_special_tokens, tokenizer.model_input_names, max_length, truncation]
-    return dataset.map(
-        convert,
-        batched=True,
-        remove_columns=dataset.column_names,
-        desc="Encoding",
-        new_fingerprint=Hasher.hash([dataset._fingerprint, *settings, hf_nli.__version__]),
-    )
+    settings = [backend, tokenizer.split_special_tokens, names, max_length, truncation]
+    rows = rows_key(dataset, ("premise", "hypothesis", "label"))
+    key = content_key(rows, settings, tokenizers.__version__, CACHE_VERSION)
+    return read_rows(kept_folder(f"encoded-{key}", lambda folder: write_rows(folder, features, batches())))

@@ -7,7 +7,7 @@ vocabulary gives the ids, and no code of ours runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -114,18 +114,29 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     write_json(file, content | {"added_tokens": kept})
 
 
-def count_unknown(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> tuple[int, int]:
-    """Counts the tokens of texts that the vocabulary lacks, and all tokens; special tokens don't count.
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Counts the tokens of each text, and those of them that the vocabulary lacks; special tokens don't count.
 
     Args:
         tokenizer: Any fast tokenizer.
         texts: The texts; they are read as they are needed.
     """
-    texts, unknown, total = iter(texts), 0, 0
+    texts = iter(texts)
     while batch := list(islice(texts, 1000)):
         for ids in tokenizer(batch, add_special_tokens=False, verbose=False).input_ids:
-            unknown += ids.count(tokenizer.unk_token_id)
-            total += len(ids)
+            yield len(ids), ids.count(tokenizer.unk_token_id)
+
+
+def count_unknown(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> tuple[int, int]:
+    """Counts the tokens of all texts that the vocabulary lacks, and all tokens.
+
+    Args:
+        tokenizer: Any fast tokenizer.
+        texts: The texts; they are read as they are needed.
+    """
+    unknown, total = 0, 0
+    for tokens, lacking in token_counts(tokenizer, texts):
+        unknown, total = unknown + lacking, total + tokens
     return unknown, total
 
 

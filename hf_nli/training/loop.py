@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerBase
 from hf_nli.core.errors import InputError, Interrupted
 from hf_nli.core.processes import SignalWatch
 from hf_nli.data.table import TokenTable
-from hf_nli.model.precision import autocast
 from hf_nli.model.score import predict_logits, score
 from hf_nli.runs import checkpoints
 from hf_nli.runs.identity import RunIdentity
@@ -150,20 +149,19 @@ class Run:
 
     def _scores(self, epoch: int, trained: Sums | None = None) -> EpochScores:
         size, precision = self.plan.recipe.per_device_eval_batch_size, self.learner.precision
-        with autocast(self.accelerator.device, precision):
-            scores = {
-                split: score(*predict_logits(self.accelerator, self.learner.model, table, size))
-                for split, table in self.tables.items()
-                if split != "train"
-            }
+        scores = {
+            split: score(*predict_logits(self.accelerator, self.learner.model, table, size, precision))
+            for split, table in self.tables.items()
+            if split != "train"
+        }
         return EpochScores(
             epoch=epoch,
             step=self.state.step,
             train_loss=trained.mean_loss if trained else None,
             train_accuracy=trained.accuracy if trained else None,
-            eval_loss=scores["validation"]["loss"],
-            eval_accuracy=scores["validation"]["accuracy"],
-            test_accuracy=scores["test"]["accuracy"] if "test" in scores else None,
+            eval_loss=scores["validation"].loss,
+            eval_accuracy=scores["validation"].accuracy,
+            test_accuracy=scores["test"].accuracy if "test" in scores else None,
         )
 
     @property

@@ -8,6 +8,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -137,6 +138,37 @@ def test_truncated_parameters(folder):
     parameters = folder / "pretrained.params"
     parameters.write_bytes(parameters.read_bytes()[:-1000])
     with pytest.raises(InputError, match="damaged"):
+        read_checkpoint(str(folder), num_heads=2)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [False, True])
+def test_no_damage_ends_in_anything_but_a_line(zipped, state, folder, archive):
+    """Bytes changed at random, in the parameters, in PyTorch's old format, and in a zip."""
+    random = Random(0)
+    file = archive if zipped else folder / "pretrained.params"
+    contents = [file.read_bytes()]
+    if not zipped:
+        torch.save(state, file, _use_new_zipfile_serialization=False)
+        contents.append(file.read_bytes())
+    refused = 0
+    for content in contents * 100:
+        damaged = bytearray(content)
+        start = random.choice([0, len(content) - 2000])  # where the names and instructions are
+        for _ in range(random.choice([1, 4, 20])):
+            damaged[start + random.randrange(2000)] = random.randrange(256)
+        file.write_bytes(damaged)
+        try:
+            read_checkpoint(str(archive if zipped else folder), num_heads=2)
+        except InputError as error:
+            refused += "\n" not in str(error)
+    assert refused > 20
+
+
+def test_our_own_mistakes_are_not_taken_for_damage(folder, monkeypatch):
+    """A mistake in what becomes of the tensors, after the file was read."""
+    monkeypatch.setattr(torch.Tensor, "is_floating_point", lambda tensor, wrong: True)
+    with pytest.raises(TypeError):
         read_checkpoint(str(folder), num_heads=2)
 
 

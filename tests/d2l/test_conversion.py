@@ -1,20 +1,24 @@
 """What a conversion writes, proves and refuses."""
 
+import hashlib
 import json
 import subprocess
 import sys
 
 import pytest
 import torch
-from helpers import SPECIAL_TOKENS, d2l_model, write_checkpoint
+from folder_reports import evaluation, write_training
+from helpers import SPECIAL_TOKENS, d2l_model, write_checkpoint, write_tiny_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from hf_nli.card.card import write_card
 from hf_nli.cli.run import main
 from hf_nli.core.errors import InputError
 from hf_nli.d2l import convert as conversion
 from hf_nli.d2l.checkpoint import read_checkpoint
 from hf_nli.d2l.convert import convert
 from hf_nli.d2l.reference import d2l_outputs, probes
+from hf_nli.evaluation.record import add_evaluation
 
 SIZES = {"vocab_size": 20, "num_hiddens": 32, "ffn_num_hiddens": 24, "num_heads": 4, "num_blks": 2, "max_len": 24}
 
@@ -31,15 +35,16 @@ def source(net, tmp_path_factory):
 
 def test_report(source, net, tmp_path):
     report = convert(source, tmp_path / "model", num_heads=4)
-    assert json.loads((tmp_path / "model/conversion_report.json").read_text()) == report
-    assert report["sizes"] == SIZES
-    assert report["source"] == source and report["framework"] == "pytorch" and len(report["sha1"]) == 40
+    assert json.loads((tmp_path / "model/conversion_report.json").read_text()) == report.as_dict()
+    assert report.sizes == SIZES and report.arguments == {"num_heads": 4}
+    assert report.source == source and report.framework == "pytorch" and len(report.sha1) == 40
+    assert report.model_sha256 == hashlib.sha256((tmp_path / "model/model.safetensors").read_bytes()).hexdigest()
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").config
-    assert (report["hidden_size"], report["num_attention_heads"]) == (config.hidden_size, config.num_attention_heads)
-    assert 0 < report["median_abs_difference"] <= report["max_abs_difference"] < 1e-4
-    assert 0 < report["source_float32_difference"] < 1e-4
-    assert sorted(report["carried_over"] + report["not_carried_over"]) == sorted(net.state_dict())
-    assert report["initialized"] == ["output.bias", "output.weight"]
+    assert (report.hidden_size, report.num_attention_heads) == (config.hidden_size, config.num_attention_heads)
+    assert 0 < report.median_abs_difference <= report.max_abs_difference < 1e-4
+    assert 0 < report.source_float32_difference < 1e-4
+    assert sorted(report.carried_over + report.not_carried_over) == sorted(net.state_dict())
+    assert report.initialized == ["output.bias", "output.weight"]
 
 
 def test_folder_is_stock(source, tmp_path):
@@ -131,8 +136,8 @@ def test_label_orders_that_cannot_be(net, source, tmp_path):
 
 def test_report_says_what_it_took(source, tmp_path):
     report = convert(source, tmp_path, num_heads=4)
-    assert 0 < report["seconds"] < 600
-    assert 50e6 < report["peak_memory"] < 50e9  # bytes: PyTorch alone takes some 200 MB
+    assert 0 < report.seconds < 600
+    assert 50e6 < report.peak_memory < 50e9  # bytes: PyTorch alone takes some 200 MB
 
 
 def test_reference_function_is_d2ls(source, net):
@@ -208,7 +213,8 @@ def test_text_styles_in_the_report(net, tmp_path):
     assert report["unk_rate"] == {"ptb": pytest.approx(4 / 9), "wikitext": pytest.approx(1 / 11)}
     assert (report["text_style"], report["text_sample"]) == ("wikitext", str(tmp_path / "sample.txt"))
     assert AutoTokenizer.from_pretrained(tmp_path / "model").tokenize("man-like") == ["man", "@-@", "like"]
-    assert "unk_rate" not in convert(source, tmp_path / "other", num_heads=4)
+    assert report["arguments"] == {"num_heads": 4, "text_style": "wikitext"}
+    assert "unk_rate" not in convert(source, tmp_path / "other", num_heads=4).as_dict()
 
 
 def test_text_sample_without_words(source, tmp_path):
@@ -217,3 +223,59 @@ def test_text_sample_without_words(source, tmp_path):
         with pytest.raises(InputError, match=message):
             convert(source, tmp_path / "model", num_heads=4, text_sample=str(tmp_path / sample))
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_is_replaced_only_if_that_is_asked_for(source, tmp_path, capsys):
+    """With it goes all that was reported of it; a failure leaves it and its reports."""
+    folder = write_tiny_model(tmp_path / "model")
+    write_training(folder)
+    add_evaluation(folder, evaluation(folder))
+    write_card(folder)
+    (folder / "notes.txt").write_text("mine")
+
+    def content():
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    before = content()
+    flags = ["convert", "--source", source, "--output_dir", str(folder)]
+    assert main([*flags, "--num_heads", "4"]) == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: {folder} holds a model already; choose another --output_dir, or replace it with "
+        "--overwrite_output_dir\n"
+    )
+    assert main([*flags, "--num_heads", "3", "--overwrite_output_dir"]) == 2  # which 32 units can't be divided among
+    assert content() == before
+    assert main([*flags, "--num_heads", "4", "--overwrite_output_dir"]) == 0
+    assert set(content()) == {
+        "config.json", "model.safetensors", "conversion_report.json", "tokenizer.json", "tokenizer_config.json",
+        "notes.txt",
+    }  # fmt: skip
+    assert "fine-tuned on" not in write_card(folder).read_text()
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_it_refuses_before_the_work(tmp_path):
+    """The source, which doesn't exist, isn't looked at."""
+    folder = write_tiny_model(tmp_path / "model")
+    with pytest.raises(InputError, match="holds a model already"):
+        convert(str(tmp_path / "nowhere"), folder, num_heads=4)
+
+
+def test_a_checkpoint_keeps_its_vocabulary(net, tmp_path):
+    """Beside a model, its vocab.json could be taken for the model's."""
+    folder = write_checkpoint(tmp_path / "d2l", net.state_dict())
+    convert(str(folder), folder, num_heads=4)
+    for source in (folder, folder / "pretrained.params"):
+        with pytest.raises(InputError, match="is the folder of the checkpoint"):
+            convert(str(source), folder, num_heads=4, overwrite_output_dir=True)
+    assert (folder / "vocab.json").exists() and (folder / "pretrained.params").exists()
+
+
+def test_arguments_may_be_published(net, tmp_path):
+    source, _ = write_classifier(net, tmp_path)
+    vocab = (tmp_path / "d2l/vocab.json").rename(tmp_path / "words.json")
+    order = ["neutral", "entailment", "contradiction"]
+    report = convert(source, tmp_path / "model", 4, vocab, framework="pytorch", d2l_label_order=order)
+    assert report.arguments == {
+        "num_heads": 4, "vocab": "words.json", "framework": "pytorch", "d2l_label_order": order
+    }  # fmt: skip

@@ -122,8 +122,8 @@ def real(shared):
 
 def test_converted_equals_mxnet_itself(real, tmp_path):
     report = convert(str(real), tmp_path, num_heads=4)
-    assert report["framework"] == "mxnet"
-    assert report["not_carried_over"][:2] == ["mlm.mlp.0.bias", "mlm.mlp.0.weight"]
+    assert report.framework == "mxnet"
+    assert report.not_carried_over[:2] == ["mlm.mlp.0.bias", "mlm.mlp.0.weight"]
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     with np.load(real / "reference.npz") as arrays:
         ids, segments, lengths = (

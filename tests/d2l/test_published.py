@@ -6,15 +6,16 @@ import threading
 import zipfile
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 from helpers import d2l_model, write_checkpoint
 from quiet_handler import QuietHandler
 
 from hf_nli.core.errors import InputError
-from hf_nli.d2l import download as published
 from hf_nli.d2l.checkpoint import read_checkpoint
-from hf_nli.d2l.download import PUBLISHED, Published
+from hf_nli.d2l.download import PUBLISHED, Published, download
+from hf_nli.data.cache import cache_entries
 
 SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 1, "max_len": 12}
 NAME = "bert.tiny.torch.zip"
@@ -50,105 +51,127 @@ class Handler(QuietHandler):
 
 @pytest.fixture
 def server(state, monkeypatch, tmp_path):
-    """A real server on loopback in the place of d2l's, publishing a zip; counts the requests."""
+    """A real server on loopback that publishes a zip; counts the requests."""
     folder = write_checkpoint(tmp_path / "checkpoint", state)
     with zipfile.ZipFile(tmp_path / NAME, "w") as file:
         for name in ("pretrained.params", "vocab.json"):
             file.write(folder / name, f"bert.tiny.torch/{name}")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.content, server.requests, server.allowed = (tmp_path / NAME).read_bytes(), [], 10**9
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(published, "DATA_URL", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr(published.constants, "HF_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(published.constants, "HF_HUB_OFFLINE", False)
-    publish(monkeypatch, NAME, hashlib.sha1(server.content).hexdigest())
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     yield server
     server.shutdown()
     server.server_close()
 
 
-def publish(monkeypatch, name: str, sha1: str) -> None:
-    monkeypatch.setitem(PUBLISHED, "bert.tiny", Published(num_heads=2, files={"pytorch": (name, sha1)}))
+def published(server, name: str = NAME, sha1: str | None = None) -> Published:
+    sha1 = sha1 or hashlib.sha1(server.content).hexdigest()
+    return Published(2, {"pytorch": (name, sha1)}, f"http://127.0.0.1:{server.server_port}/")
 
 
-def test_published_name_is_downloaded_once(server, state):
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_published_name_is_downloaded_once(server, state, monkeypatch):
+    """Through the registry, into the cache."""
+    monkeypatch.setitem(PUBLISHED, "bert.tiny", published(server, NAME))
     for _ in range(2):
         checkpoint = read_checkpoint("bert.tiny")
         assert checkpoint.sizes.num_heads == 2
         assert torch.equal(checkpoint.tensors["hidden.0.bias"], state["hidden.0.bias"])
     assert server.requests == [(f"/{NAME}", None)]
+    (entry,) = (entry for entry in cache_entries() if entry.path.name == NAME)
+    assert (entry.kind, entry.bytes) == ("checkpoint", len(server.content))
+    entry.path.unlink()
 
 
-def test_lost_connection_is_taken_up_again(server, state, monkeypatch):
-    monkeypatch.setattr(published.constants, "DOWNLOAD_CHUNK_SIZE", 1000)  # of 10 MB
-    server.allowed = 13_500
-    assert torch.equal(read_checkpoint("bert.tiny").tensors["hidden.0.bias"], state["hidden.0.bias"])
-    assert [range_ for _, range_ in server.requests] == [None, "bytes=13000-"]
+def test_a_damaged_copy_is_downloaded_again(server, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / NAME).write_bytes(server.content[:-1])
+    file = download(published(server), "pytorch", tmp_path / "cache")
+    assert file.read_bytes() == server.content and names(file.parent) == [NAME]
 
 
-def test_next_call_goes_on_where_one_was_killed(server, state, tmp_path):
-    part = tmp_path / "cache/hf_nli" / f"{NAME}.part"
+def test_lost_connection_is_taken_up_again(server, tmp_path):
+    server.content *= 20
+    server.allowed = len(server.content) // 3
+    file = download(published(server), "pytorch", tmp_path / "cache")
+    assert file.read_bytes() == server.content and names(file.parent) == [NAME]
+    starts = [int(start.removeprefix("bytes=").removesuffix("-")) for _, start in server.requests if start]
+    assert len(server.requests) == len(starts) + 1 > 3
+    assert starts == sorted(set(starts)) and starts[0] > 0
+
+
+def test_next_call_goes_on_where_one_was_killed(server, tmp_path):
+    part = tmp_path / f"cache/{NAME}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(server.content[:1000])
-    assert torch.equal(read_checkpoint("bert.tiny").tensors["hidden.0.bias"], state["hidden.0.bias"])
+    file = download(published(server), "pytorch", part.parent)
+    assert file.read_bytes() == server.content
     assert server.requests == [(f"/{NAME}", "bytes=1000-")]
-    assert [path.name for path in part.parent.iterdir()] == [NAME]
+    assert names(part.parent) == [NAME]
 
 
 def test_killed_between_the_last_byte_and_the_name(server, tmp_path):
-    part = tmp_path / "cache/hf_nli" / f"{NAME}.part"
+    part = tmp_path / f"cache/{NAME}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(server.content)
-    assert read_checkpoint("bert.tiny").sizes.num_heads == 2
+    assert download(published(server), "pytorch", part.parent).read_bytes() == server.content
+    assert server.requests == []
 
 
-def test_download_with_another_hash_is_refused(server, monkeypatch, tmp_path):
-    publish(monkeypatch, NAME, "0" * 40)
-    with pytest.raises(InputError, match="could not download .*bert.tiny.torch.zip"):
-        read_checkpoint("bert.tiny")
-    assert not list((tmp_path / "cache/hf_nli").iterdir())
+@pytest.mark.parametrize("there", [None, 100, 10**6])
+def test_what_has_another_hash_is_refused(there, server, tmp_path):
+    """Also what was there already; the next call begins anew."""
+    part = tmp_path / f"cache/{NAME}.part"
+    part.parent.mkdir(parents=True)
+    if there:
+        part.write_bytes(bytes(there))
+    else:
+        server.content, good = server.content[::-1], server.content
+    wanted = published(server, sha1=hashlib.sha1(server.content if there else good).hexdigest())
+    with pytest.raises(InputError, match="could not download .*bert.tiny.torch.zip .its SHA-1 is not"):
+        download(wanted, "pytorch", part.parent)
+    assert names(part.parent) == []
+    server.content = server.content if there else good
+    assert download(wanted, "pytorch", part.parent).read_bytes() == server.content
 
 
-def test_download_that_fails_says_how_to_go_on(server, monkeypatch):
-    publish(monkeypatch, "missing.zip", "0" * 40)
+def test_download_that_fails_says_how_to_go_on(server, tmp_path):
     with pytest.raises(InputError, match="404.*--source FILE --num_heads 2"):
-        read_checkpoint("bert.tiny")
+        download(published(server, "missing.zip"), "pytorch", tmp_path)
+    assert len(server.requests) == 1
 
 
-def test_offline_mode_is_kept(server, monkeypatch):
-    monkeypatch.setattr(published.constants, "HF_HUB_OFFLINE", True)
+def test_offline_mode_is_kept(server, monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="offline mode is enabled"):
-        read_checkpoint("bert.tiny")
+        download(published(server), "pytorch", tmp_path / "cache")
     assert not server.requests
 
 
-def test_nobody_answers(server, monkeypatch):
-    monkeypatch.setattr(published, "DATA_URL", "http://127.0.0.1:9/")
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+def test_nobody_answers(server, tmp_path):
+    nobody = Published(2, {"pytorch": (NAME, "0" * 40)}, "http://127.0.0.1:9/")
+    with pytest.raises(InputError, match="could not download .*--source FILE"):
+        download(nobody, "pytorch", tmp_path)
+
+
+def test_a_folder_that_cant_be_written_to(server, tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(InputError, match="could not download"):
-        read_checkpoint("bert.tiny")
+        download(published(server), "pytorch", tmp_path / "file")
 
 
 def test_published_names_and_address(d2l):
     """The address is in d2l's package; the files and their hashes are in the book alone."""
-    assert published.DATA_URL == d2l.DATA_URL
+    assert {each.url for each in PUBLISHED.values()} == {d2l.DATA_URL}
     assert {name: each.num_heads for name, each in PUBLISHED.items()} == {"bert.small": 4, "bert.base": 12}
     assert all(Path(file).stem.startswith(name) for name, each in PUBLISHED.items() for file, _ in each.files.values())
 
 
-def test_framework_chooses_the_file(monkeypatch):
-    wanted = []
-
-    def download(url, *_, **__):
-        wanted.append(url)
-        raise OSError("no network")
-
-    monkeypatch.setattr(published.pooch, "retrieve", download)
-    for framework in (None, "pytorch", "mxnet"):
-        with pytest.raises(InputError, match="no network"):
-            read_checkpoint("bert.small", framework=framework)
-    assert [url.rpartition("/")[2] for url in wanted] == [
-        "bert.small.torch.zip",
-        "bert.small.torch.zip",
-        "bert.small.zip",
-    ]
+@pytest.mark.parametrize("framework, ending", [(None, ".torch.zip"), ("pytorch", ".torch.zip"), ("mxnet", ".zip")])
+def test_framework_chooses_the_file(framework, ending):
+    with pytest.raises(InputError, match=f"could not download http://d2l-data.*/bert.small{ending} .offline mode"):
+        read_checkpoint("bert.small", framework=framework)

@@ -1,20 +1,24 @@
 """Rows of every kind in one schema."""
 
+import json
 import logging
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value, config
-from nli_files import EXPECTED, PAIRS, write_csv, write_jsonl, write_release
+from datasets import ClassLabel, Dataset, Features, Value
+from nli_files import EXPECTED, PAIRS, write_csv, write_gzip, write_jsonl, write_parquet, write_release
 
 import hf_nli
 from hf_nli.core.errors import InputError
+from hf_nli.data.cache import cache_entries
 from hf_nli.data.load import NLIData, load_nli, read_texts
+from hf_nli.data.rows import CACHE_VERSION
 from hf_nli.settings.options import DataOptions
 
-CACHE = config.HF_DATASETS_CACHE
+DEVELOPMENT_PAIRS = "69f29f80811931bae560a7580dbaf62b0b21f20dbc7bfd9684806d9451dbb5ed"
 
 
 def test_genuine_release_has_d2ls_count(shared):
@@ -64,6 +68,9 @@ def test_label_ids_outside_the_names_are_refused(label, tmp_path):
         ([dict(PAIRS[0], label=1)], "row 1 .*: the label is the number 1, and data sets number labels differently"),
         ([dict(PAIRS[0], premise=None)], "row 1 .*: the premise is None"),
         ([dict(PAIRS[0], label=None), PAIRS[1]], "row 1 .*: unknown label None"),
+        ([dict(PAIRS[0], label=["neutral"])], r"row 1 .*: unknown label \['neutral'\]"),
+        ([dict(PAIRS[0], label="9" * 5000)], "row 1 .*: .*limit"),
+        ([PAIRS[0], dict(PAIRS[0], premise="half \ud83d")], "row 2 .*: .* holds half of a surrogate pair"),
         ([dict(PAIRS[0], label="-")], "no row with a gold label"),
     ],
 )
@@ -190,19 +197,37 @@ def test_warnings_count(tmp_path, caplog):
         assert {record.levelname for record in caplog.records[1:]} == {"WARNING"}
 
 
+def kept():
+    return {entry.path.name for entry in cache_entries() if entry.kind == "pairs"}
+
+
 def test_what_was_read_is_kept(tmp_path, monkeypatch):
+    """The key is what the result depends on, the code that reads among it, and nothing else."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     source = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
+    changes = [
+        lambda: load_nli(source, premise_column="hypothesis"),
+        lambda: load_nli(source, label_names=["neutral"]),
+        lambda: load_nli(write_jsonl(tmp_path / "pairs.jsonl", PAIRS[1:])),
+        lambda: monkeypatch.setattr("hf_nli.data.rows.CACHE_VERSION", -1) or load_nli(source),
+    ]
     first = load_nli(source)
-    with monkeypatch.context() as patch:
-        patch.delattr("hf_nli.data.load._row")
-        assert load_nli(source)["train"].to_list() == EXPECTED
-        for change in ({"label_column": "label", "premise_column": "hypothesis"}, {"label_names": ["neutral"]}):
-            with pytest.raises(NameError):
-                load_nli(source, **change)
-        patch.setattr("hf_nli.__version__", "another")
-        with pytest.raises(NameError):
-            load_nli(source)
-    assert all(Path(file["filename"]).is_relative_to(CACHE) for file in first["train"].cache_files)
+    before = kept()
+    assert load_nli(source, premise_column="premise")["train"].to_list() == first["train"].to_list() == EXPECTED
+    assert len(before) == 1 and kept() == before
+    for change in changes:
+        change()
+        assert len(kept() - before) == 1
+        before = kept()
+    files = [Path(file["filename"]) for file in first["train"].cache_files]
+    assert all(file.is_relative_to(tmp_path / "cache/hf_nli") for file in files) and files
+
+
+def test_reading_in_another_way_needs_another_version(shared):
+    """If this fails because rows are read in another way than they were, raise `rows.CACHE_VERSION`."""
+    source = str(shared / "data/snli/snli_1.0_dev.txt")
+    pairs = [load_nli(source, text=text)["train"].to_list() for text in ("raw", "parse")]
+    assert (CACHE_VERSION, sha256(json.dumps(pairs).encode()).hexdigest()) == (1, DEVELOPMENT_PAIRS)
 
 
 def test_first_split_with_labels(tmp_path):
@@ -219,6 +244,56 @@ def test_first_split_with_labels(tmp_path):
         data.read_first("dev")
     alone = NLIData(write_jsonl(tmp_path / "pairs.jsonl", PAIRS))
     assert alone.read_first("test")[0] == "train"
+
+
+def test_each_split_is_read_by_itself(tmp_path):
+    """In any order, with the same result; an error in one split is no error of another."""
+    wrong = [dict(PAIRS[0], label="maybe")]
+    write_release(tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "dev": PAIRS[:2], "test": wrong})
+    for order in (("train", "validation"), ("validation", "train", "validation")):
+        data = NLIData(str(tmp_path / "snli_1.0"))
+        read = {name: data.read(name).to_list() for name in order}
+        assert read == {"train": EXPECTED, "validation": EXPECTED[:2]}
+    for _ in range(2):
+        with pytest.raises(InputError, match="test, row 1 .line 1 of snli_1.0_test.jsonl.: unknown label 'maybe'"):
+            data.read("test")
+
+
+@pytest.mark.parametrize(
+    "name, public",
+    [
+        ("snli_1.0_dev.jsonl", "validation"),
+        ("snli_1.0_train.jsonl", "train"),
+        ("test.jsonl.gz", "test"),
+        ("validation-00000-of-00001.parquet", "validation"),
+        ("pairs.jsonl", None),
+        ("training.jsonl", None),
+    ],
+)
+def test_public_names_of_splits(name, public, tmp_path):
+    """A file is its split if its name says so; nothing is called training data that isn't said to be."""
+    write = {".jsonl": write_jsonl, ".gz": write_gzip, ".parquet": write_parquet}[Path(name).suffix]
+    data = NLIData(write(tmp_path / name, PAIRS))
+    assert data.names == ("train",) and data.public_split("train") == public
+    assert data.read_first("validation")[1].to_list() == data.read_first("train")[1].to_list() == EXPECTED
+
+
+def test_public_names_of_splits_in_folders(tmp_path):
+    write_release(tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "dev": PAIRS})
+    for index in range(2):
+        write_jsonl(tmp_path / f"part-{index}.jsonl", PAIRS)
+    Dataset.from_list(PAIRS).save_to_disk(tmp_path / "saved")
+    Dataset.from_list(PAIRS, split="test").save_to_disk(tmp_path / "known")
+    expected = {
+        "snli_1.0": {"train": "train", "validation": "validation"},
+        "part-*.jsonl": {"train": None},
+        "snli_1.0/*dev*": {"validation": "validation"},
+        "saved": {"train": None},
+        "known": {"train": "test"},
+    }
+    for source, names in expected.items():
+        data = NLIData(str(tmp_path / source))
+        assert {name: data.public_split(name) for name in data.names} == names
 
 
 def test_read_texts(tmp_path):

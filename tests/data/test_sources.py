@@ -57,6 +57,9 @@ def gzipped(write):
         ("pairs.parquet.gz", gzipped(write_parquet)),
         ("pairs [1] (*).jsonl", write_jsonl),
         ("with.dots.and spaces.jsonl", write_jsonl),
+        ("PAIRS.CSV", write_csv),
+        ("pairs.JSONL.GZ", write_gzip),
+        ("lines.json", write_jsonl),
     ],
 )
 def test_single_files(name, write, tmp_path):
@@ -127,7 +130,13 @@ def parquet_bytes():
         ("cut.jsonl.gz", gzip.compress(LINE * 100)[:40], "can't be loaded"),
         ("cut.parquet", b"PAR1xxxxPAR1", "can't be loaded"),
         ("latin1.csv", "premise,hypothesis,label\né,b,neutral\n".encode("latin-1"), "can't be loaded.*codec"),
-        ("wide.csv", b"premise,hypothesis,label\na,b,neutral\na,b,c,neutral\n", "can't be loaded.*line 3"),
+        (
+            "wide.csv",
+            b"premise,hypothesis,label\na,b,neutral\na,b,c,neutral\n",
+            r"row 2 .line 3 of wide.csv.: 4 fields, the header has 3",
+        ),
+        ("wide.csv", b"premise,hypothesis,label\na,b,c,neutral\n", "row 1 .line 2 of .*: 4 fields, the header has 3"),
+        ("quote.csv", b'premise,hypothesis,label\na,"b' + b"b" * 200_000, "row 1 .line 2 of .*: field larger than"),
         ("short.csv", b"premise,hypothesis,label\na,b,neutral\na,b\n", r"row 2 .line 3 of short.csv.: .*fewer fields"),
         (
             "short.csv",
@@ -142,7 +151,13 @@ def parquet_bytes():
             LINE + b"\n" + LINE.replace(b"entailment", b"maybe"),
             "row 2 .line 3 of .*unknown label 'maybe'",
         ),
-        ("latin1.jsonl", LINE.decode().replace("man", "m\xe4n").encode("latin-1"), "train: the text is not UTF-8"),
+        ("latin1.jsonl", LINE.decode().replace("man", "m\xe4n").encode("latin-1"), "the text is not UTF-8"),
+        ("null.json", b"null", "row 1 .line 1 of null.json.: .*null is no JSON object"),
+        ("list.json", b'[{"premise": "a"}, 3]', "no column for the hypothesis"),
+        ("numbers.json", b"[" + LINE + b", 3]", "row 2: can't be loaded: 3 is no JSON object"),
+        ("cut.json", b"[" + LINE, "can't be loaded"),
+        ("deep.jsonl", b"[" * 100_000, "row 1 .line 1 of deep.jsonl.: can't be loaded"),
+        ("header.csv", b"premise,hypothesis,label\n", "no row with a gold label"),
         ("latin1.txt", b"gold_label\tsentence1\tsentence2\nneutral\t\xe9\tb\n", "can't be loaded.*UTF-8"),
         ("half.parquet", parquet_bytes()[:-100], "can't be loaded"),
         ("half.zip", release_zip()[:-30], "not one of .jsonl"),
@@ -183,13 +198,44 @@ def test_zip_members_of_one_name_stay_apart(tmp_path):
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "test": 1}
 
 
+def test_zip_members_whose_names_flatten_alike_stay_apart(tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a/b_train-1.jsonl", LINE)
+        archive.writestr("a_b/train-1.jsonl", LINE * 2)
+    assert len(load_nli(str(tmp_path / "two.zip"))["train"]) == 3
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("other", ["../a/train.jsonl", "/a/train.jsonl", "a/train.jsonl"])
+def test_no_zip_member_takes_the_place_of_another(other, tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a/train.jsonl", LINE)
+        archive.writestr(other, LINE * 2)
+    with pytest.raises(InputError, match="two.zip: 2 files of it are unpacked as a/train.jsonl; rename them"):
+        load_nli(str(tmp_path / "two.zip"))
+
+
+def test_shards_may_have_other_columns(tmp_path):
+    """Each file by its own header, in its own order."""
+    write_csv(tmp_path / "train-1.csv", PAIRS[:1])
+    rows = [
+        {"note": "x", "gold_label": row["label"], "sentence2": row["hypothesis"], "sentence1": row["premise"]}
+        for row in PAIRS[1:]
+    ]
+    write_csv(tmp_path / "train-2.csv", rows)
+    assert load_nli(str(tmp_path))["train"].to_list() == EXPECTED
+    write_csv(tmp_path / "train-3.csv", [{"premise": "a"}])
+    with pytest.raises(InputError, match="train, train-3.csv: no column for the hypothesis .* in premise;"):
+        load_nli(str(tmp_path))
+
+
 def test_a_link_in_a_zip_is_not_followed(tmp_path):
     (tmp_path / "secret").write_bytes(LINE)
     link = zipfile.ZipInfo("snli_1.0_train.jsonl")
     link.create_system, link.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, str(tmp_path / "secret"))
-    with pytest.raises(InputError, match="link.zip: can't be loaded"):
+    with pytest.raises(InputError, match="link.zip, train, row 1 .line 1 of .*: can't be loaded"):
         load_nli(str(tmp_path / "link.zip"))
 
 

@@ -76,10 +76,19 @@ def test_without_network_it_says_what_it_wanted(sample, tmp_path, capsys):
 
 
 def test_an_interrupted_run_goes_on(sample, tmp_path, capsys):
-    steps = ["--recipe", "tuned", "--num_train_epochs", "1", "--checkpointing_steps", "10"]
-    assert main(flags(sample, tmp_path / "out", *steps, "--max_train_steps", "20")) == 0
-    assert (
-        main(flags(sample, tmp_path / "out", *steps, "--max_train_steps", "20", "--resume_from_checkpoint", "latest"))
-        == 0
-    )
-    assert "Going on from" in capsys.readouterr().err
+    """With the converted model that is there, if it is the checkpoint's; without being asked, no model is replaced."""
+    steps = ["--recipe", "tuned", "--num_train_epochs", "1", "--checkpointing_steps", "10", "--max_train_steps", "20"]
+    again, weights = flags(sample, tmp_path / "out", *steps), tmp_path / "out/converted/model.safetensors"
+    assert main(again) == 0
+    before = weights.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main([*again, "--resume_from_checkpoint", "latest"]) == 0
+    assert "Going on from" in capsys.readouterr().err and weights.stat().st_mtime_ns == before
+    assert main(again) == 2
+    assert "out/converted holds a model already" in capsys.readouterr().err and weights.stat().st_mtime_ns == before
+    report = tmp_path / "out/converted/conversion_report.json"
+    report.write_text(report.read_text().replace('"sha1": "', '"sha1": "0'))  # another checkpoint's
+    assert main([*again, "--resume_from_checkpoint", "latest"]) == 2
+    assert "out/converted holds a model already" in capsys.readouterr().err and weights.stat().st_mtime_ns == before
+    assert main([*again, "--overwrite_output_dir"]) == 0
+    assert weights.stat().st_mtime_ns > before

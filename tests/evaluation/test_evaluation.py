@@ -1,11 +1,19 @@
 """Scores of a model on a data set."""
 
+import hashlib
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import write_tiny_model
+from huggingface_hub import ModelCard
+from PIL import Image
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.cli.run import main
@@ -14,6 +22,7 @@ from hf_nli.core.labels import LABELS
 from hf_nli.evaluation.evaluate import evaluate
 from hf_nli.inference.predictor import predict
 from hf_nli.model.load import load_model
+from hf_nli.settings.options import DataOptions
 
 PAIRS = [
     ("a man runs.", "the man sleeps", "entailment"),
@@ -48,17 +57,75 @@ def expected(model):
 
 def test_results_against_plain_transformers(model, source, expected, tmp_path):
     results = evaluate(model, source, tmp_path / "scores", per_device_eval_batch_size=3)
-    assert json.loads((tmp_path / "scores/eval_results.json").read_text()) == results
+    assert json.loads((tmp_path / "scores/eval_results.json").read_text()) == results.as_dict()
     gold, predicted = torch.tensor([0, 1, 2, 1]), expected.argmax(1)
-    assert results["accuracy"] == pytest.approx((gold == predicted).double().mean().item())
-    assert results["loss"] == pytest.approx(torch.nn.functional.cross_entropy(expected, gold).item(), abs=1e-5)
-    assert (results["examples"], results["dropped"], results["split"]) == (4, 1, "train")
-    assert results["baselines"] == {"majority": 0.5}
+    assert results.accuracy == pytest.approx((gold == predicted).double().mean().item())
+    assert results.loss == pytest.approx(torch.nn.functional.cross_entropy(expected, gold).item(), abs=1e-5)
+    assert (results.examples, results.dropped, results.baselines) == (4, 1, {"majority": 0.5})
     matrix = torch.zeros(3, 3, dtype=torch.int)
     for row, column in zip(gold, predicted, strict=True):
         matrix[row, column] += 1
-    assert results["confusion_matrix"] == {"labels": list(LABELS), "matrix": matrix.tolist()}
-    assert [results["per_label"][label]["support"] for label in LABELS] == [1, 2, 1]
+    assert results.confusion_matrix == {"labels": list(LABELS), "matrix": matrix.tolist()}
+    assert [results.per_label[label]["support"] for label in LABELS] == [1, 2, 1]
+
+
+def test_the_conditions_are_in_the_results(model, source, tmp_path):
+    options = DataOptions(label_column="label")
+    evaluate(model, source, tmp_path / "scores", None, 3, 16, "proportional", options)
+    results = json.loads((tmp_path / "scores/eval_results.json").read_text())
+    assert results["model_sha256"] == hashlib.sha256(Path(model, "model.safetensors").read_bytes()).hexdigest()
+    assert results["dataset_sha256"] == hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    assert (results["model"], results["dataset"]) == (model, source)
+    assert (results["max_seq_length"], results["truncation"]) == (16, "proportional")
+    assert (results["text"], results["mixed_precision"], results["label_column"]) == ("raw", "no", "label")
+    assert results["dataset_config"] is None and results["dataset_revision"] is None
+    assert not {"label_names", "premise_column", "merged_labels"} & results.keys()
+    evaluate(model, source, tmp_path / "scores", max_seq_length=100_000)
+    results = json.loads((tmp_path / "scores/eval_results.json").read_text())
+    assert results["max_seq_length"] == 32  # the model's positions: what was done, not what was asked for
+    picture = Image.open(tmp_path / "scores/confusion_matrix.png")
+    assert picture.text["model_sha256"] == results["model_sha256"]
+
+
+def test_precision_is_that_of_the_evaluation(model, source, tmp_path):
+    """Not one that Accelerate was told in the same process, or by its launcher."""
+    program = """
+import sys
+from accelerate import Accelerator
+from hf_nli.evaluation.evaluate import evaluate
+Accelerator(mixed_precision="bf16")
+results = evaluate(*sys.argv[1:])
+print(results.loss, results.mixed_precision)
+"""
+    command = [sys.executable, "-c", program, model, source, str(tmp_path / "scores")]
+    environment = os.environ | {"ACCELERATE_MIXED_PRECISION": "bf16"}
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    loss, precision = output.split()
+    assert precision == "no" and float(loss) == evaluate(model, source, tmp_path / "scores").loss
+
+
+def test_half_precision_where_it_is_asked_for(model, source, tmp_path, capsys):
+    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModelForSequenceClassification.from_pretrained(model)
+    pairs = sorted(PAIRS[:4], key=lambda pair: -len(tokenizer(*pair[:2]).input_ids))  # the order of the batch
+    inputs = tokenizer([p for p, _, _ in pairs], [h for _, h, _ in pairs], padding=True, return_tensors="pt")
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = net(**inputs).logits.float()
+    gold = torch.tensor([LABELS.index(label) for _, _, label in pairs])
+    results = evaluate(model, source, tmp_path / "scores", mixed_precision="bf16")
+    assert results.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, gold).item(), abs=1e-6)
+    assert results.mixed_precision == "bf16" and results.loss != evaluate(model, source, tmp_path / "scores").loss
+    flags = ["--model_name_or_path", model, "--dataset", source, "--output_dir", str(tmp_path / "half")]
+    assert main(["evaluate", *flags, "--mixed_precision", "fp16"]) == 2
+    assert "--mixed_precision fp16 needs a GPU" in capsys.readouterr().err and not (tmp_path / "half").exists()
+
+
+def test_another_model_s_folder_is_refused(model, source, tmp_path):
+    other = write_tiny_model(tmp_path / "other")
+    with pytest.raises(InputError, match=r"other holds another model than .*tiny; choose another --output_dir"):
+        evaluate(model, source, other)
+    assert not (other / "eval_results.json").exists()
+    evaluate(str(other), source, other)  # its own
+    assert (other / "eval_results.json").exists()
 
 
 def test_predictions_file(model, source, expected, tmp_path):
@@ -100,14 +167,14 @@ def test_other_label_order_gives_the_same_scores(model, source, tmp_path):
     net.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     results = [evaluate(folder, source, tmp_path / "scores") for folder in (model, str(tmp_path / "model"))]
-    assert results[0]["loss"] == pytest.approx(results[1]["loss"], abs=1e-6)
-    assert results[0]["confusion_matrix"] == results[1]["confusion_matrix"]
+    assert results[0].loss == pytest.approx(results[1].loss, abs=1e-6)
+    assert results[0].confusion_matrix == results[1].confusion_matrix
 
 
 def test_splits_are_never_mistaken(model, source, tmp_path):
     with pytest.raises(InputError, match="no split 'test'; it has train"):
         evaluate(model, source, tmp_path / "scores", split="test")
-    assert evaluate(model, source, tmp_path / "scores", split="train")["examples"] == 4
+    assert evaluate(model, source, tmp_path / "scores", split="train").examples == 4
 
 
 def test_long_texts_are_cut_to_the_model(model, tmp_path):
@@ -157,6 +224,27 @@ def test_pairs_are_cut_as_asked(model, source, tmp_path):
         assert list(row["scores"].values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-6)
         (tmp_path / "long.jsonl").write_text(json.dumps(row | {"label": "neutral"}) + "\n")
         results = evaluate(model, str(tmp_path / "long.jsonl"), tmp_path / "scores", **options)
-        assert results["loss"] == pytest.approx(-logits.log_softmax(-1)[1].item(), abs=1e-5)
+        assert results.loss == pytest.approx(-logits.log_softmax(-1)[1].item(), abs=1e-5)
     with pytest.raises(InputError, match="--max_seq_length is 4; it must be at least 5"):
         evaluate(model, source, tmp_path / "scores", max_seq_length=4)
+
+
+@pytest.mark.parametrize(
+    "name, split", [("snli_1.0_dev.jsonl", "validation"), ("test.jsonl", "test"), ("pairs.jsonl", None)]
+)
+def test_a_split_has_the_name_that_something_says(name, split, source, tmp_path):
+    """In results, records and cards; rows that don't name their split aren't called "train"."""
+    folder = write_tiny_model(tmp_path / "model")
+    file = shutil.copyfile(source, tmp_path / name)
+    results = evaluate(str(folder), str(file), tmp_path / "scores")
+    assert results.split == split
+    assert json.loads((tmp_path / "scores/eval_results.json").read_text())["split"] == split
+    (record,) = json.loads((folder / "evaluations.json").read_text())
+    assert record.get("split", "left out") == (split or "left out")
+    card = (folder / "README.md").read_text()
+    title = f"## Evaluation: {name}, {split}" if split else f"## Evaluation: {name}"
+    assert f"{title}\n" in card and "train" not in card.replace("pretrained", "")
+    (result,) = ModelCard.load(folder / "README.md").data.eval_results
+    assert result.dataset_split == split
+    if split:  # as the card's own command has it
+        assert evaluate(str(folder), str(file), tmp_path / "again", split).accuracy == results.accuracy

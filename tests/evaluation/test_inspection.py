@@ -23,19 +23,21 @@ def release(tmp_path):
 
 def test_counts(release, model, tmp_path):
     results = inspect_data(release, model, tmp_path / "report", max_seq_length=27)
-    assert json.loads((tmp_path / "report/inspect_results.json").read_text()) == results
-    train, validation = (results["splits"][name] for name in ("train", "validation"))
-    assert (train["pairs"], train["dropped"]) == (10, 2)
-    assert train["labels"] == {"entailment": 0, "neutral": 10, "contradiction": 0}
-    assert train["empty"] == {"premise": 1, "hypothesis": 0}
-    assert train["tokens"]["premise"] == {"p50": 16, "p90": 32, "p99": 36, "p100": 36}
-    assert train["tokens"]["hypothesis"] == {"p50": 4, "p90": 4, "p99": 4, "p100": 4}
-    assert train["tokens"]["pair"] == {"p50": 23, "p90": 39, "p99": 43, "p100": 43}
-    assert train["truncated"] == 4  # 31, 35, 39, 43; 27 just fits
-    assert train["unk_rate"] == pytest.approx(20 / (45 * 4 + 40))
-    assert validation["labels"] == {"entailment": 1, "neutral": 2, "contradiction": 0}
-    assert validation["empty"] == {"premise": 1, "hypothesis": 1}
-    assert results["shared"] == 2
+    written = json.loads((tmp_path / "report/inspect_results.json").read_text())
+    assert written == results.as_dict()
+    assert list(written) == ["dataset", "model", "max_seq_length", "splits", "shared"] and written["model"] == model
+    train, validation = (results.splits[name] for name in ("train", "validation"))
+    assert (train.pairs, train.dropped) == (10, 2)
+    assert train.labels == {"entailment": 0, "neutral": 10, "contradiction": 0}
+    assert train.empty == {"premise": 1, "hypothesis": 0}
+    assert train.tokens["premise"] == {"p50": 16, "p90": 32, "p99": 36, "p100": 36}
+    assert train.tokens["hypothesis"] == {"p50": 4, "p90": 4, "p99": 4, "p100": 4}
+    assert train.tokens["pair"] == {"p50": 23, "p90": 39, "p99": 43, "p100": 43}
+    assert train.truncated == 4  # 31, 35, 39, 43; 27 just fits
+    assert train.unk_rate == pytest.approx(20 / (45 * 4 + 40))
+    assert validation.labels == {"entailment": 1, "neutral": 2, "contradiction": 0}
+    assert validation.empty == {"premise": 1, "hypothesis": 1}
+    assert results.shared == 2
     picture = Image.open(tmp_path / "report/length_histogram.png")
     assert picture.size[0] > 500 and len(picture.convert("RGB").getcolors(100_000)) > 10
 
@@ -62,10 +64,11 @@ def test_without_a_model_words_are_counted(tmp_path, capsys):
     assert main(["inspect", "--dataset", source]) == 0
     output = capsys.readouterr().out
     assert "3 pairs (3 entailment, 0 not_entailment)" in output and "words:" in output and "unknown" not in output
-    split = inspect_data(source)["splits"]["train"]
+    split = inspect_data(source, output_dir=tmp_path / "report").splits["train"]
     # A man says `` hi '' -lrb- twice -rrb- . / A man speaks . / n/a
-    assert split["tokens"]["premise"]["p100"] == 10 and split["tokens"]["pair"]["p100"] == 17
-    assert split["unk_rate"] is None
+    assert split.tokens["premise"]["p100"] == 10 and split.tokens["pair"]["p100"] == 17
+    written = json.loads((tmp_path / "report/inspect_results.json").read_text())
+    assert written["model"] is None and written["splits"]["train"]["unk_rate"] is None and "shared" not in written
 
 
 def test_bad_input(release, tmp_path, capsys):

@@ -1,20 +1,26 @@
 """Pushing to a Hub: the real clients against a server on loopback, with its faults."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from folder_reports import evaluation, write_conversion, write_training
 from helpers import d2l_model, write_checkpoint, write_tiny_model
+from huggingface_hub import ModelCard
 from model_hub import Repository
 from sentence_transformers import CrossEncoder
 from transformers import pipeline
 
 from hf_nli.cli.run import main
 from hf_nli.core.errors import InputError
-from hf_nli.hub.push import push
+from hf_nli.evaluation.record import add_evaluation
+from hf_nli.hub.connection import Connection
+from hf_nli.hub.push import PushReport, push
 from hf_nli.model.load import load_model
 
 REPO = "user/nli"
+WAITS = (0.01, 0.01, 0.01)
 COMMIT = r"POST /api/models/user/nli/commit/"
 
 
@@ -22,11 +28,7 @@ COMMIT = r"POST /api/models/user/nli/commit/"
 def folder(tmp_path):
     """A model folder, and in it what is nobody's business."""
     folder = write_tiny_model(tmp_path / "model")
-    (folder / "conversion_report.json").write_text(json.dumps(
-        {"source": "/home/somebody/d2l", "sha1": "ab", "framework": "pytorch", "sizes": {"num_heads": 2},
-         "max_abs_difference": 1e-6, "median_abs_difference": 1e-6, "source_float32_difference": 1e-6,
-         "source_float32_median_difference": 1e-6, "carried_over": [], "not_carried_over": [], "initialized": [],
-         "text_style": "ptb"}))  # fmt: skip
+    write_conversion(folder)
     for name in ("training_args.bin", "optimizer.pt", "notes.txt"):
         (folder / name).write_text("private")
     (folder / "checkpoint-3").mkdir()
@@ -41,13 +43,15 @@ def test_one_commit_of_exactly_the_model_s_files(folder, hub):
         ".gitattributes", "README.md", "config.json", "conversion_report.json", "model.safetensors", "tokenizer.json",
         "tokenizer_config.json",
     }  # fmt: skip
-    assert len(hub.repositories[REPO].commits) == 2 and report["changed"]
+    assert len(hub.repositories[REPO].commits) == 2 and report.changed
     for name, content in files.items():
         if name not in (".gitattributes", "conversion_report.json"):
             assert (folder / name).read_bytes() == content
         assert b"/home" not in content and b"hf_write" not in content and b"private" not in content
     assert f'"{REPO}"' in files["README.md"].decode()
-    assert report["url"] == f"{hub.address}/{REPO}/commit/{report['revision']}"
+    published = sorted(set(files) - {".gitattributes"})
+    url = f"{hub.address}/{REPO}/commit/{report.revision}"
+    assert report == PushReport(REPO, report.revision, url, published, changed=True)
 
 
 def test_others_load_it(folder, hub, tmp_path):
@@ -59,11 +63,11 @@ def test_others_load_it(folder, hub, tmp_path):
 def test_nothing_new_makes_no_commit(folder, hub):
     first = push(str(folder), REPO)
     second = push(str(folder), REPO)
-    assert not second["changed"] and second["revision"] == first["revision"]
+    assert not second.changed and second.revision == first.revision
     assert len(hub.repositories[REPO].commits) == 2
     (folder / "conversion_report.json").unlink()  # and what is gone is deleted, with the card's new words, at once
     hub.repositories[REPO].commit("by somebody", hub.files(REPO) | {"own.txt": b"kept"}, "main")
-    assert push(str(folder), REPO, commit_message="Without the report")["changed"]
+    assert push(str(folder), REPO, commit_message="Without the report").changed
     assert "conversion_report.json" not in hub.files(REPO) and hub.files(REPO)["own.txt"] == b"kept"
     titles = [title for title, _ in hub.repositories[REPO].commits.values()]
     assert titles == ["initial commit", "Push model with hf_nli", "by somebody", "Without the report"]
@@ -74,7 +78,7 @@ def test_branches_and_pull_requests(folder, hub):
     assert hub.repositories[REPO].private and "config.json" in hub.files(REPO, "next")
     assert list(hub.files(REPO)) == [".gitattributes"]
     report = push(str(folder), REPO, create_pr=True)
-    assert report["url"].endswith("/discussions/1") and "config.json" in hub.files(REPO, "refs/pr/1")
+    assert report.url.endswith("/discussions/1") and "config.json" in hub.files(REPO, "refs/pr/1")
     assert list(hub.files(REPO)) == [".gitattributes"]
 
 
@@ -84,7 +88,7 @@ def test_branches_and_pull_requests(folder, hub):
 @pytest.mark.parametrize("what", [503, "drop", "lose"])
 def test_passing_faults_are_waited_for(request_, what, folder, hub):
     hub.fault(request_, what)
-    push(str(folder), REPO)
+    push(str(folder), REPO, waits=WAITS)
     assert len(hub.repositories[REPO].commits) == 2 and "config.json" in hub.files(REPO)
 
 
@@ -92,7 +96,7 @@ def test_a_lost_answer_to_a_pull_request_makes_no_second_one(folder, hub):
     push(str(folder), REPO)
     (folder / "conversion_report.json").unlink()
     hub.fault(COMMIT, "lose")
-    assert push(str(folder), REPO, create_pr=True)["url"].endswith("/discussions/1")
+    assert push(str(folder), REPO, create_pr=True, waits=WAITS).url.endswith("/discussions/1")
     assert len(hub.repositories[REPO].pulls) == 1
 
 
@@ -119,7 +123,7 @@ def test_refusals_are_one_line(token, options, fault, message, folder, hub, monk
         hub.fault(*fault, times=99)
     monkeypatch.setenv("HF_TOKEN", token) if token else monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(InputError, match=message) as error:
-        push(str(folder), **{"repo_id": REPO} | options)
+        push(str(folder), **{"repo_id": REPO, "waits": WAITS} | options)
     assert "\n" not in str(error.value) and "hf_" not in str(error.value).replace("hf_nli", "")
     if not fault or "commit" in fault[0]:
         assert hub.files(REPO) == before
@@ -128,22 +132,67 @@ def test_refusals_are_one_line(token, options, fault, message, folder, hub, monk
 def test_an_upload_that_breaks_off_leaves_the_earlier_commit(folder, hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
     hub.fault("PUT /upload", "drop", times=99)
-    with pytest.raises(InputError, match="broke off .*what was there before is whole"):
-        push(str(folder), REPO)
+    with pytest.raises(InputError, match="an upload to the Hub broke off .*what was there before is whole"):
+        push(str(folder), REPO, waits=WAITS)
     assert list(hub.files(REPO)) == [".gitattributes"]
 
 
-def test_what_is_read_back_has_to_be_the_same(folder, hub, monkeypatch):
-    resolve = type(hub).files
-    monkeypatch.setattr("hf_nli.hub.push.pooch.file_hash", lambda path, alg: path)
+def test_an_error_of_another_library_is_no_broken_upload():
+    """As that of a GPU while the model is read back."""
+    with pytest.raises(RuntimeError, match="CUDA"), Connection(REPO).explained():
+        raise RuntimeError("CUDA error")
+
+
+def test_what_is_read_back_has_to_be_the_same(folder, hub):
+    hub.fault("/user/nli/resolve/[0-9a-f]+/README.md", "damage", times=2)  # HEAD and GET
     with pytest.raises(InputError, match="README.md read back differs"):
-        push(str(folder), REPO)
-    assert resolve
+        push(str(folder), REPO, waits=WAITS)
+
+
+def test_reports_of_other_weights_are_not_published(folder, hub, caplog):
+    """Those that were published before are deleted there."""
+    write_training(folder)
+    add_evaluation(folder, evaluation(folder))
+    (picture,) = folder.glob("confusion_matrix-*.png")
+    reports = {"training.json", "all_results.json", "train_log.jsonl", "training_curves.png", "evaluations.json"}
+    reports |= {"conversion_report.json", picture.name}
+    assert reports <= set(push(str(folder), REPO).files)
+    other = write_tiny_model(folder.parent / "other", initializer_range=0.5)
+    shutil.copyfile(other / "model.safetensors", folder / "model.safetensors")
+    caplog.clear()
+    report = push(str(folder), REPO)
+    assert not reports & set(report.files) and not reports & set(hub.files(REPO))
+    card = hub.files(REPO)["README.md"].decode()
+    assert "## Training" not in card and "model-index" not in card
+    for name in reports - {picture.name}:
+        assert sum(name in line.getMessage() and "left out" in line.getMessage() for line in caplog.records) == 1
+    add_evaluation(folder, evaluation(folder, split="validation"))
+    assert "evaluations.json" in push(str(folder), REPO).files
+
+
+def test_of_the_evaluations_only_those_of_the_weights_are_published(folder, hub):
+    add_evaluation(folder, evaluation(folder))
+    (record,) = json.loads((folder / "evaluations.json").read_text())
+    stale = record | {"model_sha256": "0" * 64, "split": "train"}
+    (folder / "evaluations.json").write_text(json.dumps([stale, record]))
+    push(str(folder), REPO)
+    assert json.loads(hub.files(REPO)["evaluations.json"]) == [record]
+
+
+def test_the_licence_is_what_was_said(folder, hub):
+    assert "license" not in hub_card(folder, hub)
+    assert hub_card(folder, hub, "--license", "apache-2.0")["license"] == "apache-2.0"
+    assert hub_card(folder, hub)["license"] == "apache-2.0"  # the folder's card has it
+
+
+def hub_card(folder, hub, *flags):
+    assert main(["push", "--model_name_or_path", str(folder), "--repo_id", REPO, *flags]) == 0
+    return ModelCard(hub.files(REPO)["README.md"].decode()).data.to_dict()
 
 
 def test_tokens_are_never_published(folder, hub):
-    (folder / "train_log.jsonl").write_text('{"note": "hf_write"}')
-    with pytest.raises(InputError, match="train_log.jsonl holds your token"):
+    (folder / "README.md").write_text("My token is hf_write.")
+    with pytest.raises(InputError, match="README.md holds your token"):
         push(str(folder), REPO)
     assert not hub.repositories.get(REPO) or list(hub.files(REPO)) == [".gitattributes"]
 
@@ -190,7 +239,7 @@ def test_checkpoints_on_the_hub_are_converted(d2l, hub, tmp_path, capsys):
     assert main([*flags, "--revision", wanted]) == 0
     assert json.loads((tmp_path / "model/conversion_report.json").read_text())["source"] == "d2l/small"
     assert not any("notes" in request for request in hub.requests)
-    assert main([*flags[:2], "d2l/nowhere", *flags[3:]]) == 2
+    assert main([*flags[:2], "d2l/nowhere", *flags[3:-1], str(tmp_path / "other")]) == 2
     assert "d2l/nowhere: no such file or folder here, nor on the Hub" in capsys.readouterr().err
 
 

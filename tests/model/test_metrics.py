@@ -1,8 +1,15 @@
 """The metric against hand-worked figures."""
 
-import pytest
+import dataclasses
+import math
 
-from hf_nli.model.metrics import NLIMetric
+import pytest
+import torch
+
+from hf_nli.core.labels import LABELS
+from hf_nli.model.evaluations import Evaluation
+from hf_nli.model.metrics import NLIMetric, Scores
+from hf_nli.model.score import score
 
 
 def test_hand_worked_case():
@@ -31,3 +38,23 @@ def test_batches_add_up():
     metric.add_batch(predictions=[0, 1], references=[0, 1])
     metric.add_batch(predictions=[2], references=[1])
     assert metric.compute()["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_all_scores_of_logits():
+    """Worked by hand: softmax of (log 3, 0, 0) is 3/5, 1/5, 1/5."""
+    logits = torch.tensor([[math.log(3), 0, 0], [0, 0, math.log(3)]])
+    scores = score(logits, torch.tensor([0, 1]))
+    assert scores.loss == pytest.approx((-math.log(3 / 5) - math.log(1 / 5)) / 2)
+    assert scores.accuracy == 0.5 and scores.baselines == {"majority": 0.5}
+    assert scores.confusion_matrix == {"labels": list(LABELS), "matrix": [[1, 0, 0], [0, 0, 1], [0, 0, 0]]}
+    assert scores.per_label["entailment"] == {"precision": 1, "recall": 1, "f1": 1, "support": 1}
+
+
+def test_a_metric_is_a_field():
+    """What is registered is computed, reported and shown, with nothing said of it anywhere else."""
+    scores = score(torch.eye(3), torch.tensor([0, 1, 2]))
+    names = [field.name for field in dataclasses.fields(Scores)]
+    assert list(vars(scores)) == names and set(names) <= {field.name for field in dataclasses.fields(Evaluation)}
+    assert scores.figures == {"accuracy": 1.0, "loss": scores.loss}
+    by_predictions = NLIMetric().compute(predictions=[0, 1, 2], references=[0, 1, 2])
+    assert by_predictions == {name: value for name, value in vars(scores).items() if name != "loss"}

@@ -1,6 +1,8 @@
 """Pairs to ids: d2l's truncation, the proportional one, and what is kept of it all."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import pytest
 from d2l_chapter import SNLIBERTDataset
@@ -11,9 +13,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hf_nli.core.errors import InputError
+from hf_nli.data.cache import cache_entries
 from hf_nli.data.load import load_nli
-from hf_nli.text.encoding import encode, encode_pairs, kept_lengths
+from hf_nli.text.encoding import CACHE_VERSION, encode, encode_pairs, kept_lengths
 from hf_nli.text.tokenizer import build_tokenizer
+
+ENCODED = "11391598dcbd616d1e035296808844d8111b0eb4ff3e38db76cf10df4295d28b"
 
 
 @pytest.mark.parametrize("max_len", range(8, 65))
@@ -83,36 +88,79 @@ def test_half_a_surrogate_pair_is_refused():
         encode_pairs(tiny_tokenizer(["a"]), ["a", "a \ud83d b"], ["a", "a"], 8)
 
 
-def test_encoded_data_are_kept(monkeypatch):
-    """The key of the cache is what the result depends on, and nothing else."""
+@pytest.mark.parametrize(
+    "truncation, padding",
+    [
+        (None, None),
+        (
+            {"max_length": 5, "stride": 1, "strategy": "only_first", "direction": "left"},
+            {"direction": "left", "length": 9},
+        ),
+    ],
+)
+def test_a_tokenizer_is_left_as_it_was(truncation, padding):
+    tokenizer = tiny_tokenizer(["a", "b"])
+    expected = encode_pairs(tokenizer, ["a b a b"], ["b"], 16)
+    backend = tokenizer.backend_tokenizer
+    if truncation:
+        backend.enable_truncation(**truncation)
+        backend.enable_padding(**padding)
+    backend.encode_special_tokens = False
+    before = backend.to_str(), backend.truncation, backend.padding
+    assert encode_pairs(tokenizer, ["a b a b"], ["b"], 16) == expected
+    with pytest.raises(InputError):
+        encode_pairs(tokenizer, ["\ud83d"], ["b"], 16)
+    assert (backend.to_str(), backend.truncation, backend.padding) == before
+    assert not backend.encode_special_tokens
+
+
+def test_threads_may_share_a_tokenizer():
+    tokenizer = tiny_tokenizer(["a", "b"])
+    tokenizer(["a b a b"], ["b"], truncation=True, max_length=5, padding="max_length")
+    before = tokenizer.backend_tokenizer.to_str()
+    expected = encode_pairs(tokenizer, ["a b a b"], ["b"], 16)
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: encode_pairs(tokenizer, ["a b a b"], ["b"], 16), range(200)))
+    assert results == [expected] * 200 and tokenizer.backend_tokenizer.to_str() == before
+
+
+def kept():
+    return {entry.path.name for entry in cache_entries() if entry.kind == "encoded"}
+
+
+def test_encoded_data_are_kept(tmp_path, monkeypatch):
+    """The key of the cache is what the result depends on, the code that encodes among it, and nothing else."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     rows = {"premise": ["a b c d e", "b"], "hypothesis": ["e d", "a"], "label": [0, 2]}
     features = Features(premise=Value("string"), hypothesis=Value("string"), label=Value("int64"))
     pairs, words = Dataset.from_dict(rows, features=features), ["a", "b", "c", "d", "e"]
-    changes = {
-        "max_length": lambda: encode(pairs, tiny_tokenizer(words), 9),
-        "truncation": lambda: encode(pairs, tiny_tokenizer(words), 8, "proportional"),
-        "vocabulary": lambda: encode(pairs, tiny_tokenizer(words[::-1]), 8),
-        "text style": lambda: encode(pairs, build_tokenizer([*SPECIAL_TOKENS, *words], 32, "wikitext"), 8),
-        "data": lambda: encode(pairs.select([0]), tiny_tokenizer(words), 8),
-    }
-    first = encode(pairs, tiny_tokenizer(words), 8)
-    assert first["labels"][:] == [0, 2]
-    fingerprints = {name: change()._fingerprint for name, change in changes.items()}
-    assert len({first._fingerprint, *fingerprints.values()}) == 1 + len(changes)
     used = tiny_tokenizer(words)
     used(["a"], ["b"], truncation=True, max_length=5, padding="max_length")
-    assert encode(pairs, used, 8)._fingerprint == first._fingerprint
-    monkeypatch.setattr("hf_nli.__version__", "another")
-    assert encode(pairs, tiny_tokenizer(words), 8)._fingerprint != first._fingerprint
+    changes = [
+        lambda: encode(pairs, tiny_tokenizer(words), 9),
+        lambda: encode(pairs, tiny_tokenizer(words), 8, "proportional"),
+        lambda: encode(pairs, tiny_tokenizer(words[::-1]), 8),
+        lambda: encode(pairs, build_tokenizer([*SPECIAL_TOKENS, *words], 32, "wikitext"), 8),
+        lambda: encode(pairs.select([0]), tiny_tokenizer(words), 8),
+        lambda: monkeypatch.setattr("tokenizers.__version__", "another") or encode(pairs, tiny_tokenizer(words), 8),
+        lambda: monkeypatch.setattr("hf_nli.text.encoding.CACHE_VERSION", -1) or encode(pairs, used, 8),
+    ]
+    first = encode(pairs, tiny_tokenizer(words), 8)
+    before = kept()
+    assert encode(pairs, used, 8).to_list() == first.to_list() and first["labels"][:] == [0, 2]
+    assert encode(pairs.flatten_indices(), used, 8).to_list() == first.to_list()  # the same rows, stored elsewhere
+    assert len(before) == 1 and kept() == before
+    for change in changes:
+        change()
+        assert len(kept() - before) == 1
+        before = kept()
 
 
-def test_a_second_run_starts_at_once(tmp_path, monkeypatch):
-    source = write_pairs(tmp_path / "pairs.jsonl")
-    first = encode(load_nli(source)["train"], tiny_tokenizer(), 16)
-    monkeypatch.delattr("hf_nli.text.encoding.encode_pairs")
-    assert encode(load_nli(source)["train"], tiny_tokenizer(), 16).to_list() == first.to_list()
-    with pytest.raises(NameError):
-        encode(load_nli(source)["train"], tiny_tokenizer(), 15)
+def test_encoding_in_another_way_needs_another_version(tmp_path):
+    """If this fails because pairs are encoded in another way than they were, raise `encoding.CACHE_VERSION`."""
+    pairs = load_nli(write_pairs(tmp_path / "pairs.jsonl"))["train"]
+    encoded = [encode(pairs, tiny_tokenizer(), 8, way).to_list() for way in ("longest_first", "proportional")]
+    assert (CACHE_VERSION, sha256(json.dumps(encoded).encode()).hexdigest()) == (1, ENCODED)
 
 
 @pytest.mark.parametrize("max_length", [31, 32, 50, 64, 128])

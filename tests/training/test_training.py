@@ -74,8 +74,8 @@ def test_the_best_epoch_is_what_is_saved(run, pairs):
     best = max(epochs, key=lambda record: (record["eval_accuracy"], -record["eval_loss"]))
     assert results.best_epoch == best["epoch"] and results.eval_accuracy == best["eval_accuracy"]
     scores = evaluate(str(output_dir), pairs, output_dir.parent / "scores")
-    assert scores["accuracy"] == best["eval_accuracy"]
-    assert scores["loss"] == pytest.approx(best["eval_loss"], abs=1e-5)
+    assert scores.accuracy == best["eval_accuracy"]
+    assert scores.loss == pytest.approx(best["eval_loss"], abs=1e-5)
 
 
 def test_gradient_checkpointing_computes_again_what_it_computed(model, pairs, tmp_path, monkeypatch):
@@ -304,7 +304,7 @@ def test_the_book_s_words(model, pairs, tmp_path, capsys, caplog):
     train(model, str(tmp_path / "data"), tmp_path / "run", recipe)
     scores = evaluate(str(tmp_path / "run"), str(tmp_path / "data"), tmp_path / "scores", split="test")
     records = read_epochs(tmp_path / "run")
-    assert len(records) == 3 and scores["accuracy"] in [record["test_accuracy"] for record in records[1:]]
+    assert len(records) == 3 and scores.accuracy in [record["test_accuracy"] for record in records[1:]]
     assert all(record["test_accuracy"] in {count / len(tested) for count in range(49)} for record in records)
     last = records[-1]
     words = f"loss {last['train_loss']:.3f}, train acc {last['train_accuracy']:.3f}, test acc"

@@ -1,0 +1,127 @@
+"""How a model was trained, and what it was trained from: the part of a card's facts that training left."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hf_nli.model.precision import Precision
+from hf_nli.model.reports import FolderReports, Json
+from hf_nli.settings.recipe import Recipe
+
+# Names that nothing but SNLI has: on the Hub, and of the Stanford release's folder, archive and files.
+_SNLI = re.compile(r"stanfordnlp/snli|snli_1\.0([._].*)?")
+
+Flag = str | int | float | bool | list[str] | None
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One training of a chain, as training.json has it.
+
+    Attributes:
+        model: The base model: a Hub id, or the name of its folder.
+        dataset: A Hub id or the name of files.
+        base_model_sha256: The weights that it began from.
+        validation: What was validated on.
+        license: The licence that was given, or that the base model's card has.
+        settings: What wasn't a default, by the names of the flags.
+        versions: The packages.
+    """
+
+    model: str
+    dataset: str
+    base_model_sha256: str | None
+    validation: str | None
+    license: str | None
+    settings: dict[str, Flag]
+    versions: dict[str, str]
+
+    @property
+    def is_snli(self) -> bool:
+        """Whether the name of the data shows that they are SNLI: English sentences on image captions."""
+        return bool(_SNLI.fullmatch(self.dataset))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A line of the table of epochs; of epoch 0 nothing is known of training."""
+
+    epoch: int
+    eval_loss: float
+    eval_accuracy: float
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How the weights were trained.
+
+    Attributes:
+        steps_to_here: The trainings from the first base model on; the last one is that of these weights.
+        examples: Pairs trained on.
+        steps: Optimizer steps.
+        device: What was trained on.
+        examples_per_second: How fast.
+        best_epoch: The epoch whose weights are kept.
+        precision: The precision of matrix products.
+        softening_factors: What each layer's queries were scaled by before training; empty if none was.
+        epochs: What was measured of each.
+    """
+
+    steps_to_here: list[TrainingStep]
+    examples: int
+    steps: int
+    device: str
+    examples_per_second: float
+    best_epoch: int
+    precision: Precision
+    softening_factors: list[float]
+    epochs: list[Epoch]
+
+    @property
+    def last(self) -> TrainingStep:
+        """The training that made these weights."""
+        return self.steps_to_here[-1]
+
+
+def training_facts(training: Json, reports: FolderReports) -> TrainingFacts:
+    """Gathers what is known of a training.
+
+    Args:
+        training: Its training.json.
+        reports: The other reports beside it.
+
+    Raises:
+        KeyError: If something is missing.
+    """
+    results = reports.results or {}
+    names = ("epoch", "eval_loss", "eval_accuracy", "train_loss", "train_accuracy")
+    return TrainingFacts(
+        steps_to_here=_steps(training),
+        examples=results["num_train_examples"],
+        steps=results["steps"],
+        device=results["device"],
+        examples_per_second=results["examples_per_second"],
+        best_epoch=results["best_epoch"],
+        precision=results["mixed_precision"],
+        softening_factors=results.get("softening_factors") or [],
+        epochs=[Epoch(**{name: each[name] for name in names if name in each}) for each in reports.epochs],
+    )
+
+
+def _steps(training: Json) -> list[TrainingStep]:
+    """The chain of trainings, from the first one on."""
+    default = vars(Recipe())
+    recipe = {name: value for name, value in training["recipe"].items() if value != default.get(name)}
+    step = TrainingStep(
+        model=training["model"],
+        dataset=training["dataset"],
+        base_model_sha256=training.get("base_model_sha256"),
+        validation=training.get("validation"),
+        license=training.get("license"),
+        settings=training.get("arguments", {}) | recipe,
+        versions=training["versions"],
+    )
+    return [*(_steps(training["base"]) if training.get("base") else []), step]

@@ -1,0 +1,25 @@
+"""What a command of `hf-nli` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `hf-nli`.
+
+    Attributes:
+        name: What is typed.
+        summary: What it does, in a line.
+        settings: Dataclasses, whose fields are its flags.
+        execute: What runs it and prints; it gets an instance of each dataclass. It imports what it needs when it is
+            called, so that help and mistyped flags don't wait for torch.
+    """
+
+    name: str
+    summary: str
+    settings: tuple[type[Any], ...]
+    execute: Callable[..., None]

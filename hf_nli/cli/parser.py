@@ -1,0 +1,92 @@
+"""Flags to typed settings; what can't be taken is told in one line."""
+
+from __future__ import annotations
+
+from argparse import Action
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Any, NoReturn
+
+from transformers import HfArgumentParser
+
+from hf_nli.core.errors import InputError
+from hf_nli.settings.recipe import RECIPES, Recipe
+
+
+class FlagParser(HfArgumentParser):
+    """Reads flags, none of them abbreviated, as dataclasses.
+
+    Args:
+        settings: The dataclasses.
+        prog: The name of the program.
+        description: What it does.
+    """
+
+    def __init__(self, settings: Iterable[Any], prog: str, description: str | None = None) -> None:
+        self.known: list[Action] = []
+        super().__init__(settings, prog=prog, description=description, allow_abbrev=False)
+
+    def add_argument(self, *names: Any, **options: Any) -> Action:
+        """Adds a flag, as argparse does, and remembers it."""
+        self.known.append(super().add_argument(*names, **options))
+        return self.known[-1]
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses in one line, where argparse would print all flags, too.
+
+        Args:
+            message: The line.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(message)
+
+    def parse(self, argv: Sequence[str]) -> tuple[Any, ...]:
+        """Reads flags; those of a recipe have the defaults of the one that --recipe names.
+
+        Args:
+            argv: The flags and their values.
+
+        Returns:
+            An instance of each dataclass.
+
+        Raises:
+            InputError: If a flag is unknown, lacks its value or is missing, or if a value isn't one of its flag.
+        """
+        required = [action for action in self.known if action.required]
+        for action in required:  # a mistyped flag is told as that, not as one that is missing
+            action.required = False
+        given, unknown = self.parse_known_args([word for word in argv if word not in ("-h", "--help")])
+        if unknown:
+            self._refuse(unknown[0])
+        for action in required:
+            action.required = True
+        if any(kind is Recipe for kind in self.dataclass_types):
+            self.set_defaults(**RECIPES[given.recipe])
+        return self.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+
+    def _refuse(self, word: str) -> NoReturn:
+        if not word.startswith("-"):
+            self.error(f"{word!r} belongs to no flag; a value that has spaces needs quotes")
+        flag = word.partition("=")[0]
+        flags = [name for action in self.known for name in action.option_strings]
+        self.error(f"unknown flag {flag}; the nearest is {nearest(flag, flags)}")
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Finds the name that somebody meant.
+
+    Args:
+        word: What was typed.
+        names: What there is.
+
+    Returns:
+        The name that is most like the word, as a whole or in its beginning; one that contains it comes first.
+    """
+
+    def likeness(name: str) -> tuple[bool, float]:
+        ratios = (SequenceMatcher(None, word, part).ratio() for part in (name, name[: len(word)]))
+        return word.strip("-") in name, max(ratios)
+
+    return max(names, key=likeness)

@@ -1,0 +1,126 @@
+"""Rows that are in one place: a file, or a table that `datasets` has loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow
+from datasets import Dataset
+
+from hf_nli.core.cache import rows_key
+from hf_nli.core.errors import InputError, reason
+from hf_nli.data.forms import FORMS, Columns, Form, Row, names_of_ids, split_name
+
+# What reading a damaged file raises, in its many forms.
+_UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, zlib.error),
+    pyarrow.ArrowException,
+)
+
+
+class Part(Protocol):
+    """Rows of a split that are in one place."""
+
+    @property
+    def name(self) -> str:
+        """What to call the place in errors."""
+
+    def columns(self) -> Columns:
+        """Reads which columns there are; raises `InputError` or `forms.DamagedRow`."""
+
+    def key(self, columns: Sequence[str]) -> object:
+        """Says what identifies the values in these columns, as a part of a `cache.content_key`."""
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Reads the values in these columns, row by row; raises `InputError` or `forms.DamagedRow`."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """The rows in a file of one of `FORMS`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def columns(self) -> Columns:
+        """Reads the columns of the file."""
+        with loading(str(self.path)):
+            return self._form.columns(self.path)
+
+    def key(self, columns: Sequence[str]) -> object:
+        """Gives the file's path, size and time."""
+        return file_key(self.path)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Reads the rows of the file."""
+        with loading(str(self.path)):
+            yield from self._form.rows(self.path, columns)
+
+    @property
+    def _form(self) -> Form:
+        return FORMS[split_name(self.path)[1]]
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """The rows of a split that `datasets` has loaded."""
+
+    name: str
+    table: Dataset
+
+    def columns(self) -> Columns:
+        """Gives the columns of the table."""
+        return names_of_ids(self.table.features)
+
+    def key(self, columns: Sequence[str]) -> object:
+        """Computes a hash of the values."""
+        return rows_key(self.table, columns)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Reads the rows of the table."""
+        wanted = self.table.select_columns(list(dict.fromkeys(columns))).with_format("arrow")
+        with loading(self.name):
+            for batch in wanted.iter(1000):
+                yield from ((None, row) for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
+
+
+@contextmanager
+def loading(source: str, *others: type[Exception]) -> Iterator[None]:
+    """Tells in a line what reading damaged data raises.
+
+    Args:
+        source: What is read.
+        others: Errors that mean damage there, beside those that reading files raises.
+
+    Raises:
+        InputError: In the place of these errors.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source}: can't be loaded, the text is not UTF-8 ({reason(error)}); save it as UTF-8"
+        ) from error
+    except (*_UNREADABLE, *others) as error:
+        raise InputError(f"{source}: can't be loaded ({reason(error)})") from error
+
+
+def file_key(file: Path) -> list[str | int]:
+    """Says what identifies a file's content: its path, size and time, as `datasets` does.
+
+    Args:
+        file: The file.
+    """
+    stat = file.stat()
+    return [os.fsdecode(file.resolve()), stat.st_size, stat.st_mtime_ns]
