@@ -1,6 +1,7 @@
 """The order of rooms: each module imports from its own room and from those before it, functions included."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -94,3 +95,15 @@ def test_packages_are_the_rooms():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.11")
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     assert packages == ["hf_nli", *(f"hf_nli.{room}" for room in FOLDERS), "hf_nli.model_card"]
+
+
+def test_the_map_in_the_readme():
+    """README's Development section shows every room, from the last to the first, with all of its modules."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^hf_nli/\n(.*?)```", readme, flags=re.DOTALL | re.MULTILINE)
+    rooms = re.findall(r"^  (\w+)/ +.*\n((?: {15}.*\n)+)", tree, flags=re.MULTILINE)
+    assert [room for room, _ in rooms] == FOLDERS[::-1]
+    for room, modules in rooms:
+        assert set(re.findall(r"\w+", modules)) == {
+            name.rpartition(".")[2] for name in MODULES if room_of(name) == room and name != f"hf_nli.{room}"
+        }

@@ -51,7 +51,7 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         f"(always the most frequent label: {results.baselines['majority']:.4f})"
     )
     for label, scores in results.per_label.items():
-        columns = {"precision": scores["precision"], "recall": scores["recall"], "f1": scores["f1"]}
+        columns = {name: scores[name] for name in ("precision", "recall", "f1")}
         figures = ", ".join(f"{name} {figure:.3f}" for name, figure in columns.items())
         print(f"  {label:<13} {figures}, support {scores['support']}")
     for label, merged in (results.merged_labels or {}).items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import REVISION_HELP, model_help
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, model_help
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class ExportArguments:
     format: Literal["onnx"] = field(default="onnx", metadata={"help": "What to write."})
     int8: bool = field(default=False, metadata={"help": "Whether to quantize matrices to 8 bits."})
     revision: str | None = field(default=None, metadata=REVISION_HELP)
+    overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
 
 
 def execute(arguments: ExportArguments) -> None:
@@ -30,13 +31,15 @@ def execute(arguments: ExportArguments) -> None:
         format=arguments.format,
         int8=arguments.int8,
         revision=arguments.revision,
+        overwrite_output_dir=arguments.overwrite_output_dir,
     )
     print(
-        f"Exported {report['model']} to {arguments.output_dir}: model.onnx ({report['weights']}, "
-        f"{report['bytes'] / 2**20:.1f} MiB with its data), tokenizer.json, export_report.json\n"
-        f"  largest difference of onnxruntime's logits from PyTorch's: {report['max_abs_difference']:.1e} "
-        f"(PyTorch's float32 from its float64: {report['pytorch_float32_difference']:.1e})\n"
-        f"  any number of pairs, up to {report['max_length']} tokens; outputs: {', '.join(report['labels'])}"
+        f"Exported {report.model} to {arguments.output_dir}: model.onnx ({report.weights}, "
+        f"{report.bytes / 2**20:.1f} MiB with its data), tokenizer.json, export_report.json\n"
+        f"  PyTorch's label for {report.label_agreement:.0%} of {report.pairs} sentence pairs on this machine\n"
+        f"  largest difference of onnxruntime's logits from PyTorch's: {report.max_abs_difference:.1e} "
+        f"(PyTorch's float32 from its float64: {report.pytorch_float32_difference:.1e})\n"
+        f"  any number of pairs, up to {report.max_length} tokens; outputs: {', '.join(report.labels)}"
     )
 
 

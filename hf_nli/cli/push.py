@@ -22,7 +22,7 @@ class PushArguments:
     commit_message: str | None = field(default=None, metadata={"help": "What the commit says."})
     create_pr: bool = field(default=False, metadata={"help": "Whether to open a pull request instead."})
     license: str | None = field(
-        default=None, metadata={"help": "The model's licence, for its card: mit, apache-2.0, …"}
+        default=None, metadata={"help": "License of the weights, for the card: mit, apache-2.0, …"}
     )
 
 

@@ -81,12 +81,15 @@ def quickstart(output_dir: str | Path) -> str:
         refuse_other_model(folder / name, again)
     with _one_thread():
         sample = write_sample(folder / "sample")
-        converted, model_folder, corpus = folder / "converted", folder / "model", str(sample.corpus)
-        report = convert(str(sample.checkpoint), converted, sample.num_heads, overwrite_output_dir=again)
-        training = train(str(converted), corpus, model_folder, RECIPE, overwrite_output_dir=again)
-        scores = evaluate(str(model_folder), corpus, folder / "scores", split="test")
-        predictions = list(predict(*load_model(str(model_folder)), PAIRS))
-        model, tokenizer = _load_elsewhere(model_folder, [row["label"] for row in predictions])
+        report = convert(
+            str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
+        )
+        training = train(
+            str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE, overwrite_output_dir=again
+        )
+        scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
+        predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
+        model, tokenizer = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
     labels = scores.per_label
     return SUMMARY.format(
         folder=folder,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
-
-if TYPE_CHECKING:
-    from hf_nli.d2l.report import ConversionReport
 
 # Of the book's section "Natural Language Inference: Fine-Tuning BERT": what it printed of bert.small on two GPUs, and
 # the accuracy that its exercise asks of bert.base.
@@ -96,21 +94,25 @@ def reproduce(
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    from hf_nli.core.processes import on_main
+    from hf_nli.d2l.convert import convert
     from hf_nli.d2l.download import PUBLISHED
+    from hf_nli.d2l.report import ConversionReport
+    from hf_nli.data.load import NLIData
     from hf_nli.evaluation.evaluate import evaluate
-    from hf_nli.model.folder import read_epochs
+    from hf_nli.model.folder import CONVERSION, read_epochs
     from hf_nli.training.train import train
 
     folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
-    on_main(lambda: _check_splits(dataset, data_options))
-    goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
-    report = on_main(
-        lambda: _convert(
-            source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, goes_on, overwrite_output_dir
-        )
-    )
+    if state.is_main_process:
+        names = NLIData(dataset, data_options).names
+        if not {"train", "test"} <= set(names):  # said before the work, not after it
+            raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
+        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        arguments = (source or checkpoint, converted, PUBLISHED[checkpoint].num_heads)
+        if not (goes_on and _converted_before(*arguments)):
+            convert(*arguments, overwrite_output_dir=overwrite_output_dir)
+    state.wait_for_everyone()
     training = train(
         str(converted),
         dataset,
@@ -122,6 +124,7 @@ def reproduce(
     )
     scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
     last = read_epochs(folder / "model")[-1]
+    report = ConversionReport.from_json(json.loads((converted / CONVERSION).read_text(encoding="utf-8")))
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
         dataset=dataset,
@@ -141,26 +144,13 @@ def reproduce(
     )
 
 
-def _check_splits(dataset: str, data_options: DataOptions | None) -> None:
-    """Refuses data that the chapter can't be done with: before the work, not after it."""
-    from hf_nli.data.load import NLIData
-
-    names = NLIData(dataset, data_options).names
-    if not {"train", "test"} <= set(names):
-        raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
-
-
-def _convert(source: str, folder: Path, num_heads: int, goes_on: bool, overwrite: bool) -> ConversionReport:
-    """Converts the checkpoint, if the run doesn't go on with what it was converted to before."""
+def _converted_before(source: str, converted: Path, num_heads: int) -> bool:
+    """Whether the folder holds what this checkpoint is converted to."""
     from hf_nli.d2l.checkpoint import read_checkpoint
-    from hf_nli.d2l.convert import convert
-    from hf_nli.d2l.report import ConversionReport
     from hf_nli.model.reports import read_reports
 
-    before = read_reports(folder).conversion if goes_on else None
-    if before and before["sha1"] == read_checkpoint(source, num_heads).sha1:
-        return ConversionReport.from_json(before)
-    return convert(source, folder, num_heads, overwrite_output_dir=overwrite)
+    report = read_reports(converted).conversion
+    return report is not None and report["sha1"] == read_checkpoint(source, num_heads).sha1
 
 
 COMMAND = Command(

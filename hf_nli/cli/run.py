@@ -88,7 +88,8 @@ def execute(command: Command, prog: str, argv: Sequence[str] | None = None) -> i
         with session():
             command.execute(*settings)
     except InputError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        if first_process():  # of several processes, all raise it
+            print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
     except Interrupted as interrupted:
         if first_process():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hf_nli.core.errors import InputError
+
 if TYPE_CHECKING:  # the command line reads labels, and shall answer --help at once
     from transformers import PretrainedConfig
 
@@ -25,20 +27,34 @@ _SPELLINGS = {
 }
 
 
-def label_order(config: PretrainedConfig) -> list[int] | None:
-    """Finds a model's outputs by the names of their labels, in whatever order and spelling they are.
+def has_nli_labels(config: PretrainedConfig) -> bool:
+    """Says whether a model's labels are `LABELS`, in whatever order and spelling.
+
+    Args:
+        config: A model's configuration.
+    """
+    return sorted(_spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
+
+
+def label_order(config: PretrainedConfig) -> list[int]:
+    """Finds a model's outputs by the names of their labels.
 
     Args:
         config: A model's configuration.
 
     Returns:
-        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order; None if the
-        model's labels have other names.
+        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order.
+
+    Raises:
+        InputError: If its labels have other names.
     """
-    names = {int(index): str(name) for index, name in (config.id2label or {}).items()}
-    ids = {_spelled(name): index for index, name in names.items()}
-    if ids.keys() != LABEL2ID.keys() or len(names) != len(LABELS):
-        return None
+    names = config.id2label or {}
+    if not has_nli_labels(config):
+        raise InputError(
+            f"the model's labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)} "
+            "(fine-tune it first, or name its labels in config.json's id2label)"
+        )
+    ids = {_spelled(str(name)): int(index) for index, name in names.items()}
     return [ids[label] for label in LABELS]
 
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, Any, Literal, Protocol, TextIO
 
+import pyarrow
 import pyarrow.parquet
 from datasets import Features
 
-from hf_nli.core.errors import InputError, reason
+from hf_nli.core.errors import reason
 
 # Columns by name, with the names that ids in them stand for, if the file says so.
 Columns = dict[str, list[str] | None]
@@ -54,7 +55,7 @@ class Fields:
     """Lines of fields below a line of their names. Fields are text, also empty ones."""
 
     delimiter: str
-    quoting: int
+    quoting: Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
     def columns(self, file: Path) -> Columns:
         """Reads the names."""
@@ -75,7 +76,7 @@ class Fields:
                 yield line, tuple([fields[index] for index in indices])
 
     def _lines(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(text, delimiter=self.delimiter, quoting=self.quoting)  # type: ignore[arg-type]
+        reader = csv.reader(text, delimiter=self.delimiter, quoting=self.quoting)
         try:
             for fields in reader:
                 if fields:
@@ -130,13 +131,13 @@ class Parquet:
         try:
             return names_of_ids(Features.from_arrow_schema(schema))
         except DAMAGED_FEATURES as error:
-            raise InputError(f"{file}: can't be loaded, its schema is damaged ({reason(error)})") from error
+            raise pyarrow.ArrowInvalid(f"the schema is damaged: {reason(error)}") from error
 
     def rows(self, file: Path, columns: Sequence[str]) -> Iterator[Row]:
         """Reads the rows, a batch at a time."""
         with _parquet(file) as parquet:
             for batch in parquet.iter_batches(1000, columns=list(dict.fromkeys(columns))):
-                yield from ((None, row) for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
+                yield from rows_of(batch, columns)
 
 
 FORMS: Mapping[str, Form] = {
@@ -149,7 +150,7 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def split_name(file: str | PurePath) -> tuple[str, str]:
+def stem_and_suffix(file: str | PurePath) -> tuple[str, str]:
     """Splits the name of a file, compressed or not, into its beginning and the ending that tells its form.
 
     Args:
@@ -171,6 +172,16 @@ def names_of_ids(features: Features) -> Columns:
         features: The columns and their types.
     """
     return {column: getattr(feature, "names", None) for column, feature in features.items()}
+
+
+def rows_of(batch: pyarrow.RecordBatch | pyarrow.Table, columns: Sequence[str]) -> Iterator[Row]:
+    """Gives the values in some columns, row by row.
+
+    Args:
+        batch: Rows that fit into memory.
+        columns: The names of the columns.
+    """
+    return ((None, row) for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
 
 
 def _is_compressed(file: PurePath) -> bool:

@@ -79,7 +79,9 @@ class PartDataset(Dataset[dict[str, Tensor]]):
         return batch if part.counts else batch | {"labels": torch.full_like(batch["labels"], NOT_COUNTED)}
 
 
-def part_loader(table: TokenTable, sampler: StepSampler, num_workers: int, pin_memory: bool) -> DataLoader:
+def part_loader(
+    table: TokenTable, sampler: StepSampler, num_workers: int, pin_memory: bool
+) -> DataLoader[dict[str, Tensor]]:
     """Makes the DataLoader of a table's parts.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rows that are in one place: a file, or a table that `datasets` has loaded."""
+"""The parts of a split: files, or a table that `datasets` has loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datasets import Dataset
 
 from hf_nli.core.cache import rows_key
 from hf_nli.core.errors import InputError, reason
-from hf_nli.data.forms import FORMS, Columns, Form, Row, names_of_ids, split_name
+from hf_nli.data.forms import FORMS, Columns, Form, Row, names_of_ids, rows_of, stem_and_suffix
 
 # What reading a damaged file raises, in its many forms.
 _UNREADABLE: tuple[type[Exception], ...] = (
@@ -26,20 +26,20 @@ _UNREADABLE: tuple[type[Exception], ...] = (
 
 
 class Part(Protocol):
-    """Rows of a split that are in one place."""
+    """Some rows of a split: a file or a table. `loading` tells what reading them raises, but for `DamagedRow`."""
 
     @property
     def name(self) -> str:
-        """What to call the place in errors."""
+        """What to call it in errors."""
 
     def columns(self) -> Columns:
-        """Reads which columns there are; raises `InputError` or `forms.DamagedRow`."""
+        """Reads which columns there are."""
 
     def key(self, columns: Sequence[str]) -> object:
         """Says what identifies the values in these columns, as a part of a `cache.content_key`."""
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Reads the values in these columns, row by row; raises `InputError` or `forms.DamagedRow`."""
+        """Reads the values in these columns, row by row."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class FilePart:
 
     def columns(self) -> Columns:
         """Reads the columns of the file."""
-        with loading(str(self.path)):
-            return self._form.columns(self.path)
+        return self._form.columns(self.path)
 
     def key(self, columns: Sequence[str]) -> object:
         """Gives the file's path, size and time."""
@@ -64,12 +63,11 @@ class FilePart:
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         """Reads the rows of the file."""
-        with loading(str(self.path)):
-            yield from self._form.rows(self.path, columns)
+        return self._form.rows(self.path, columns)
 
     @property
     def _form(self) -> Form:
-        return FORMS[split_name(self.path)[1]]
+        return FORMS[stem_and_suffix(self.path)[1]]
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,8 @@ class TablePart:
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         """Reads the rows of the table."""
         wanted = self.table.select_columns(list(dict.fromkeys(columns))).with_format("arrow")
-        with loading(self.name):
-            for batch in wanted.iter(1000):
-                yield from ((None, row) for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
+        for batch in wanted.iter(1000):
+            yield from rows_of(batch, columns)
 
 
 @contextmanager
@@ -104,7 +101,7 @@ def loading(source: str, *others: type[Exception]) -> Iterator[None]:
         others: Errors that mean damage there, beside those that reading files raises.
 
     Raises:
-        InputError: In the place of these errors.
+        InputError: Instead of these errors.
     """
     try:
         yield

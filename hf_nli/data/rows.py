@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hf_nli.core.files import write_json
 from hf_nli.core.labels import TWO_WAY_LABELS, label_set
 from hf_nli.data.forms import DamagedRow
 from hf_nli.data.pairs import PairMaker, TwoWayLabel
-from hf_nli.data.parts import Part
+from hf_nli.data.parts import Part, loading
 from hf_nli.settings.options import DataOptions
 
 CACHE_VERSION = 1  # to be raised when `forms`, `pairs`, `core.labels` or this module make other pairs of the same rows
@@ -42,15 +42,39 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Some rows of a split: which columns make pairs, what their label ids mean, whether the texts are parses."""
+    """Some rows of a split: what makes pairs of them.
+
+    Attributes:
+        part: Where they are.
+        where: What to call them in errors.
+        columns: Where the premise, the hypothesis and the label are.
+        names: What label ids mean, if that is known.
+        parse: Whether the texts are binary parses.
+    """
 
     part: Part
+    where: str
     columns: tuple[str, ...]
     names: list[str] | None
     parse: bool
 
     def key(self) -> object:
         return [self.part.key(self.columns), self.columns, self.names, self.parse]
+
+    def pairs(self, labels: tuple[str, ...]) -> Iterator[tuple[str, str, int] | None]:
+        """Reads the pairs; None for a row without a gold label."""
+        maker, done = PairMaker(labels, self.names, self.parse), 0
+        try:
+            with loading(self.where):
+                for line, values in self.part.rows(self.columns):
+                    try:
+                        pair = maker.make(*values)
+                    except ValueError as error:
+                        raise DamagedRow(line, str(error)) from error
+                    yield pair
+                    done += 1
+        except DamagedRow as error:
+            raise _refusal(self.part, self.where, done + 1, error) from error
 
 
 def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple[Dataset, Counts]:
@@ -70,16 +94,17 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
     """
     rows = [_find_columns(part, options, f"{where}, {part.name}" if len(parts) > 1 else where) for part in parts]
     key = content_key([each.key() for each in rows], CACHE_VERSION)
-    folder = kept_folder(f"pairs-{key}", lambda folder: _write(rows, where, folder))
+    folder = kept_folder(f"pairs-{key}", lambda folder: _write(rows, folder))
     counts = json.loads((folder / _COUNTS).read_text(encoding="utf-8"))
     return read_rows(folder), Counts(**counts)
 
 
 def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
     try:
-        present = part.columns()
+        with loading(where):
+            present = part.columns()
     except DamagedRow as error:
-        raise _refusal(where, 1, part, error) from error
+        raise _refusal(part, where, 1, error) from error
     columns = []
     for column, candidates in options.columns.items():
         found = [name for name in candidates if name in present]
@@ -90,58 +115,37 @@ def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
             )
         columns.append(found[0])
     names = options.label_names or present[columns[-1]]
-    return _Rows(part, tuple(columns), names, options.text == "parse")
+    return _Rows(part, where, tuple(columns), names, options.text == "parse")
 
 
-def _refusal(where: str, row: int, part: Part, error: DamagedRow) -> InputError:
+def _refusal(part: Part, where: str, row: int, error: DamagedRow) -> InputError:
     line = f" (line {error.line} of {part.name})" if error.line else ""
     return InputError(f"{where}, row {row}{line}: {error}")
 
 
-def _write(rows: Sequence[_Rows], where: str, folder: Path) -> None:
+def _write(rows: Sequence[_Rows], folder: Path) -> None:
     labels = label_set(name for each in rows for name in each.names or ())
     try:
-        _write_pairs(rows, labels, where, folder)
-    except TwoWayLabel:  # names of labels tell as late as they occur
-        _write_pairs(rows, TWO_WAY_LABELS, where, folder)
+        _write_pairs(rows, labels, folder)
+    except TwoWayLabel:  # which labels there are is known when they are met
+        _write_pairs(rows, TWO_WAY_LABELS, folder)
 
 
-def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], where: str, folder: Path) -> None:
+def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], folder: Path) -> None:
     counts: Counter[str] = Counter()
 
     def batches() -> Iterator[dict[str, list[Any]]]:
-        pairs = _pairs(rows, labels, where, counts)
-        while batch := list(islice(pairs, 1000)):
-            premises, hypotheses, ids = map(list, zip(*batch, strict=True))
-            for column, texts in (("premise", premises), ("hypothesis", hypotheses)):
-                counts[column] += sum(not text.strip() for text in texts)
-            yield {"premise": premises, "hypothesis": hypotheses, "label": ids}
+        read = chain.from_iterable(each.pairs(labels) for each in rows)
+        with tqdm(desc="Reading", unit=" rows", dynamic_ncols=True) as bar:
+            while batch := list(islice(read, 1000)):
+                bar.update(len(batch))
+                pairs = [pair for pair in batch if pair]
+                counts["dropped"] += len(batch) - len(pairs)
+                counts["premise"] += sum(not premise.strip() for premise, _, _ in pairs)
+                counts["hypothesis"] += sum(not hypothesis.strip() for _, hypothesis, _ in pairs)
+                yield {name: [pair[index] for pair in pairs] for index, name in enumerate(features)}
 
     features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
     write_rows(folder, features, batches())
     empty = {column: counts[column] for column in ("premise", "hypothesis")}
     write_json(folder / _COUNTS, {"dropped": counts["dropped"], "empty": empty})
-
-
-def _pairs(
-    rows: Sequence[_Rows], labels: tuple[str, ...], where: str, counts: Counter[str]
-) -> Iterator[tuple[str, str, int]]:
-    """Reads the pairs of all parts, and counts the rows that have no gold label."""
-    number = 1
-    with tqdm(desc="Reading", unit=" rows", dynamic_ncols=True) as bar:
-        for each in rows:
-            maker = PairMaker(labels, each.names, each.parse)
-            try:
-                for line, values in each.part.rows(each.columns):
-                    try:
-                        pair = maker.make(*values)
-                    except ValueError as error:
-                        raise DamagedRow(line, str(error)) from error
-                    number += 1
-                    bar.update()
-                    if pair:
-                        yield pair
-                    else:
-                        counts["dropped"] += 1
-            except DamagedRow as error:
-                raise _refusal(where, number, each.part, error) from error

@@ -17,7 +17,7 @@ from datasets.exceptions import DatasetNotFoundError, DatasetsError
 from hf_nli.core.cache import content_key, kept_folder
 from hf_nli.core.errors import InputError, reason
 from hf_nli.core.files import DAMAGED_ZIP, is_zip
-from hf_nli.data.forms import DAMAGED_FEATURES, FORMS, split_name
+from hf_nli.data.forms import DAMAGED_FEATURES, FORMS, stem_and_suffix
 from hf_nli.data.parts import FilePart, Part, TablePart, file_key, loading
 
 CACHE_VERSION = 1  # of unpacked archives: to be raised when other files of them are taken
@@ -56,7 +56,7 @@ def open_source(source: str, name: str | None = None, revision: str | None = Non
     Raises:
         InputError: If there is no such source, or it is of no kind that can be read.
     """
-    if not (os.path.exists(source) or glob.has_magic(source) or split_name(source)[1] in FORMS):
+    if not (os.path.exists(source) or glob.has_magic(source) or stem_and_suffix(source)[1] in FORMS):
         if _HUB_NAME.fullmatch(source):
             return _hub(source, name, revision)
         raise InputError(f"{source}: no such file or folder")
@@ -91,7 +91,7 @@ def _folder(source: str, path: Path) -> dict[str, Split] | None:
         return None
     files = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
     for suffix in FORMS:
-        if splits := _by_split(source, [file for file in files if split_name(file)[1] == suffix]):
+        if splits := _by_split(source, [file for file in files if stem_and_suffix(file)[1] == suffix]):
             return splits
     raise InputError(
         f"{source}: no files named like snli_1.0_train.jsonl, snli_1.0_dev.txt or test.csv; "
@@ -119,7 +119,7 @@ def _by_split(source: str, files: Sequence[Path]) -> dict[str, Split]:
     """Groups files by the splits in their names; the others are left out."""
     found: dict[str, list[Path]] = {}
     for file in files:
-        if match := _SPLIT_NAME.fullmatch(split_name(file)[0]):
+        if match := _SPLIT_NAME.fullmatch(stem_and_suffix(file)[0]):
             shards = found.setdefault(SPLITS[match[1]], [])
             shards.append(file)
             if len(shards) > 1 and not match["shard"]:
@@ -129,7 +129,7 @@ def _by_split(source: str, files: Sequence[Path]) -> dict[str, Split]:
 
 
 def _parts(source: str, files: Sequence[Path]) -> tuple[FilePart, ...]:
-    suffixes = {split_name(file)[1] for file in files}
+    suffixes = {stem_and_suffix(file)[1] for file in files}
     if len(suffixes) > 1 or not suffixes <= FORMS.keys():
         raise InputError(f"{source}: not one of {', '.join(FORMS)} (or .gz of one)")
     for file in files:
@@ -175,4 +175,4 @@ def _unpacked(archive: Path) -> Path:
 
 def _is_data(member: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(member.filename)
-    return not member.is_dir() and split_name(path)[1] in FORMS and "__MACOSX" not in path.parts
+    return not member.is_dir() and stem_and_suffix(path)[1] in FORMS and "__MACOSX" not in path.parts

@@ -5,24 +5,52 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import staged, write_json
 from hf_nli.core.labels import LABELS, label_order
+from hf_nli.core.report import Report
+from hf_nli.inference.export_check import check, check_batches
+from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
 from hf_nli.text.tokenizer import save_tokenizer
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-TOLERANCE = 1e-4
 PROGRAM = "model.onnx"
-PREMISE, HYPOTHESIS = "A soccer game with multiple males playing.", "Some men are playing a sport."
+
+
+@dataclass(frozen=True)
+class ExportReport(Report):
+    """What was written, and how it compares with the model on this machine (see `export_check.Comparison`).
+
+    Attributes:
+        model: The model's folder or Hub id.
+        format: What was written.
+        weights: The type of the layers' matrices.
+        bytes: The size of the program and its data.
+        max_length: The most tokens a pair may have, special tokens included.
+        labels: What the outputs mean, in their order.
+    """
+
+    model: str
+    format: Literal["onnx"]
+    weights: Literal["float32", "int8"]
+    bytes: int
+    pairs: int
+    label_agreement: float
+    max_abs_difference: float
+    relative_error: float
+    pytorch_float32_difference: float
+    max_length: int
+    labels: list[str]
 
 
 def export(
@@ -31,7 +59,8 @@ def export(
     format: Literal["onnx"] = "onnx",
     int8: bool = False,
     revision: str | None = None,
-) -> dict[str, Any]:
+    overwrite_output_dir: bool = False,
+) -> ExportReport:
     """Writes a model as ONNX, with Transformers' own exporter, and compares what onnxruntime makes of it.
 
     Args:
@@ -41,59 +70,36 @@ def export(
         format: The only one so far.
         int8: Whether to store matrices in 8 bits and multiply in them (onnxruntime's dynamic quantization).
         revision: The branch, tag or commit of a model on the Hub.
+        overwrite_output_dir: Whether a model in `output_dir` may be replaced.
 
     Returns:
-        The report, as written to export_report.json: `bytes` of the program and its data, and over batches of several
-        sizes and lengths `max_abs_difference` between onnxruntime's logits and PyTorch's in float32, and
-        `pytorch_float32_difference` between those and PyTorch's in float64.
+        The report, as written to export_report.json.
 
     Raises:
-        InputError: If a package is missing, if the model can't be loaded, or if its logits differ by more than 1e-4
-            and ten times what PyTorch's own differ; in 8 bits they do, and that is only reported. Nothing is written
-            then.
+        InputError: If a package is missing, if the model can't be loaded, if the program's answers are off by more
+            than `export_check.check` allows, or if `output_dir` holds a model. Nothing is written then.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(f"export needs {', '.join(missing)}; pip install 'hf-nli[export]'")
     model, tokenizer = load_model(model_name_or_path, revision=revision)
-    max_length = input_length(model.config, tokenizer)
-    batches = _batches(tokenizer, max_length)
-    with staged(output_dir) as folder:
+    order, max_length = label_order(model.config), input_length(model.config, tokenizer)
+    batches = check_batches(tokenizer, max_length)
+    with model_folder(output_dir, overwrite_output_dir) as folder:
         _write(model, batches[-1], max_length, int8, folder)
         save_tokenizer(tokenizer, folder)
-        difference, own = _differences(model, folder / PROGRAM, batches)
-        tolerance = max(TOLERANCE, 10 * own)
-        if not int8 and not difference <= tolerance:  # a NaN fails too
-            raise InputError(
-                f"{model_name_or_path}: onnxruntime's logits differ from PyTorch's by {difference:.1e}, more than "
-                f"{tolerance:.1e}; nothing was written. Please report the model"
-            )
-        report = {
-            "model": str(model_name_or_path),
-            "format": format,
-            "weights": "int8" if int8 else "float32",
-            "bytes": sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
-            "max_abs_difference": difference,
-            "pytorch_float32_difference": own,
-            "max_length": max_length,
-            "labels": [LABELS[label_order(model.config).index(output)] for output in range(len(LABELS))],
-        }
-        write_json(folder / "export_report.json", report)
-    return report
-
-
-def _batches(tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[BatchEncoding]:
-    """Batches of 1, 3 and 2 pairs: a short one, some as long as the model takes, and padded ones."""
-    long = f"{PREMISE} " * max_length
-    settings = {"padding": True, "truncation": True, "max_length": max_length, "return_tensors": "pt"}
-    return [
-        tokenizer(premises, hypotheses, **settings)
-        for premises, hypotheses in (
-            ([HYPOTHESIS], [PREMISE]),
-            ([long, PREMISE, HYPOTHESIS], [HYPOTHESIS, PREMISE, long]),
-            ([PREMISE, HYPOTHESIS], [HYPOTHESIS, f"{HYPOTHESIS} {PREMISE}"]),
+        comparison = check(model, folder / PROGRAM, batches, int8)
+        report = ExportReport(
+            model=str(model_name_or_path),
+            format=format,
+            weights="int8" if int8 else "float32",
+            bytes=sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
+            **vars(comparison),
+            max_length=max_length,
+            labels=[LABELS[order.index(output)] for output in range(len(LABELS))],
         )
-    ]
+        report.write(folder / "export_report.json")
+    return report
 
 
 def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8: bool, folder: Path) -> None:
@@ -101,29 +107,32 @@ def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8
         from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
     except ImportError as error:
         raise InputError("export needs Transformers 5.23 or newer; pip install 'hf-nli[export]'") from error
+    from onnxruntime.quantization import QuantType
 
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=max_length)}
-    # Not the embeddings: the large constants that a lifted table carries leave its rows no bits.
-    quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig(("MatMul", "Gemm"), per_channel=True)) if int8 else None
+    # Unsigned weights, because CPUs with AVX2 or AVX-512 but without VNNI add up products with signed ones in 16 bits,
+    # where they saturate. Not the embeddings: the large constants that a lifted table carries leave its rows no bits.
+    matrices = OnnxRuntimeDynamicConfig(["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QUInt8)
+    quantizer = OnnxRuntimeQuantizer(matrices) if int8 else None
     config = OnnxConfig(dynamic_shapes=dict.fromkeys(example, sizes), quantizer=quantizer)
-    for name in ("torch.onnx", "root"):  # which list operators that no BERT has
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         OnnxExporter().export(model, dict(example), config=config).save_pretrained(folder)
 
 
-@torch.inference_mode()
-def _differences(model: PreTrainedModel, program: Path, batches: list[BatchEncoding]) -> tuple[float, float]:
-    """The largest differences of PyTorch's logits from onnxruntime's, and from PyTorch's own in float64."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
-    ours = [model(**batch).logits for batch in batches]
-    theirs = [session.run(["logits"], {name: each.numpy() for name, each in batch.items()})[0] for batch in batches]
-    model.double()
-    exact = [model(**batch).logits for batch in batches]
-    return tuple(
-        torch.cat([(torch.as_tensor(b) - a).abs().flatten() for a, b in zip(ours, others, strict=True)]).max().item()
-        for others in (theirs, exact)
-    )
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporters' progress, and their lists of operators that no BERT has, off the screen."""
+    root = logging.getLogger()
+    levels = {logger: logger.level for logger in (root, logging.getLogger("torch.onnx"))}
+    handler = logging.NullHandler()  # onnxruntime calls logging.warning(), which gives a root without handlers one
+    root.addHandler(handler)
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
+        for logger, level in levels.items():
+            logger.setLevel(level)

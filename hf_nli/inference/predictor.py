@@ -34,17 +34,21 @@ def predict(
         max_seq_length: Tokens a pair; by default as many as the model takes.
         truncation: How longer pairs are cut.
 
+    Raises:
+        InputError: If the model's labels aren't entailment, neutral and contradiction, or a text isn't Unicode.
+
     Yields:
         `premise`, `hypothesis`, the `label` and the `scores` (probabilities) by the label's name.
     """
     pairs = iter(pairs)
     max_length = input_length(model.config, tokenizer, max_seq_length)
+    order = label_order(model.config)
     while batch := list(islice(pairs, batch_size)):
         premises, hypotheses = zip(*batch, strict=True)
-        inputs = encode_pairs(tokenizer, premises, hypotheses, max_length, truncation)
-        inputs = tokenizer.pad(inputs, return_tensors="pt").to(model.device)
+        encoded = encode_pairs(tokenizer, premises, hypotheses, max_length, truncation)
+        inputs = tokenizer.pad(encoded, return_tensors="pt").to(model.device)
         with torch.inference_mode():
-            logits = model(**inputs).logits[:, label_order(model.config)]
+            logits = model(**inputs).logits[:, order]
         for (premise, hypothesis), row in zip(batch, logits, strict=True):
             yield {"premise": premise, "hypothesis": hypothesis} | decide(row)
 

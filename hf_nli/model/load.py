@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from hf_nli.core.errors import InputError, reason
-from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, label_order
+from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels
 from hf_nli.settings.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def load_model(
         config = AutoConfig.from_pretrained(
             model_name_or_path, revision=revision, cache_dir=cache_dir, trust_remote_code=False
         )
-    foreign = label_order(config) is None
+    foreign = not has_nli_labels(config)
     names = ", ".join(map(str, config.id2label.values()))
     if foreign and not new_head:
         raise InputError(

@@ -30,7 +30,7 @@ UNDECIDED = 0.01  # the share of pairs whose annotators disagree, which the rele
 NET = {"num_hiddens": 64, "ffn_num_hiddens": 128, "num_heads": 4, "num_blks": 2, "max_len": 64}
 
 # Facts: values by their more general name.
-FACTS = {
+FACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "activity": {
         "making music": ("playing a guitar",),
         "having a snack": ("eating a banana",),
@@ -101,7 +101,7 @@ def write_sample(folder: str | Path, seed: int = 0) -> Sample:
 def _pairs(split: str, number: int, premises: set[str], rng: random.Random) -> list[dict[str, Any]]:
     """Three hypotheses for each of so many new premises, one a label, as in SNLI."""
     people = PEOPLE + HELD_OUT_PEOPLE * (split == "test")
-    rows = []
+    rows: list[dict[str, Any]] = []
     while len(rows) < 3 * number:
         person = rng.choice(people)
         groups = {fact: rng.choice(list(FACTS[fact])) for fact in rng.sample(list(FACTS), rng.choice((2, 3)))}
@@ -112,7 +112,7 @@ def _pairs(split: str, number: int, premises: set[str], rng: random.Random) -> l
         premises.add(premise)
         for label in LABELS:
             fact = rng.choice([fact for fact in FACTS if (fact in told) == (label != "neutral")])
-            group = groups.get(fact) if label == "entailment" else _other(FACTS[fact], groups.get(fact), rng)
+            group = groups[fact] if label == "entailment" else _other(FACTS[fact], groups.get(fact), rng)
             value = told[fact] if label == "entailment" else rng.choice(FACTS[fact][group])
             if rng.random() < GENERAL:
                 value = f"something {group}" if fact == "clothing" else group
@@ -139,7 +139,7 @@ def _premise(person: str, told: dict[str, str], rng: random.Random) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _tokens(row: dict, side: str) -> list[str]:
+def _tokens(row: dict[str, Any], side: str) -> list[str]:
     return re.findall(r"'\w+|\w+|[^\w\s]", row[f"sentence{side}"])
 
 
@@ -159,7 +159,7 @@ def _row(caption: str, label: str, premise: str, hypothesis: str, rng: random.Ra
     return row
 
 
-def _write_release(path: Path, rows: list[dict]) -> None:
+def _write_release(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes the .jsonl and the .txt of a split."""
     with path.with_name(path.name + ".jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in rows)

@@ -117,7 +117,6 @@ def make_learner(accelerator: Accelerator, precision: Precision, model: PreTrain
         plan: The steps of the run, with its recipe.
     """
     order = label_order(model.config)
-    assert order is not None  # load_model gives no other models
     if plan.recipe.gradient_checkpointing:
         checkpoint_activations(model)
     optimizer = make_optimizer(model, plan.recipe)

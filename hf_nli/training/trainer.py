@@ -71,7 +71,6 @@ def make_trainer(
     """
     for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
         _check_labels(name, pairs)
-    set_seed(arguments.seed)
     model, tokenizer = load_model(
         model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
     )
@@ -133,7 +132,7 @@ class NLITrainer(Trainer):
         """What the data were encoded with."""
         return cast(PreTrainedTokenizerBase, self.processing_class)
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Returns the training batches, in an order that depends on the seed and the epoch alone."""
         arguments, table = self.args, TokenTable.open(cast(Dataset, self.train_dataset), self.tokenizer)
         sampler = StepSampler(

@@ -5,7 +5,7 @@
 reference.npz holds token_ids, segments and valid_lens of pairs, and d2l's own float64 `logits` of the checkpoint.
 float32, bfloat16 and float16 are the model folder loaded with that `dtype`; "onnx" and "onnx int8" are what
 `hf-nli export` writes. Speeds are of batches of 64 pairs as they come, padded to their longest: medians of alternating
-rounds over all pairs.
+rounds over all pairs. bfloat16 and int8 are fast where the CPU multiplies in them, which the first line tells.
 """
 
 import argparse
@@ -26,17 +26,19 @@ from hf_nli.d2l.convert import D2L_LABELS, convert
 from hf_nli.inference.export import PROGRAM, export
 
 BATCH_SIZE = 64
+INSTRUCTIONS = ("avx2", "avx512_f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 Batch = dict[str, Tensor]
+Measured = tuple[Callable[[Batch], Tensor], int]
 
 
-def in_pytorch(folder: Path, dtype: torch.dtype) -> tuple[Callable[[Batch], Tensor], int]:
+def in_pytorch(folder: Path, dtype: torch.dtype) -> Measured:
     """What gives a batch's logits, and the bytes of the weights."""
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
     size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return lambda batch: model(**batch).logits, size
 
 
-def in_onnxruntime(folder: Path, target: Path, int8: bool) -> tuple[Callable[[Batch], Tensor], int]:
+def in_onnxruntime(folder: Path, target: Path, int8: bool) -> Measured:
     """Likewise, exported."""
     report = export(str(folder), target, int8=int8)
     options = onnxruntime.SessionOptions()
@@ -74,7 +76,7 @@ def main() -> None:
         measure(models, batches, expected, setting.rounds)
 
 
-def measure(models: dict, batches: list[Batch], expected: Tensor, rounds: int) -> None:
+def measure(models: dict[str, Measured], batches: list[Batch], expected: Tensor, rounds: int) -> None:
     """Prints the table: row by row largest differences, over all pairs."""
     seconds: dict[str, list[float]] = {name: [] for name in models}
     logits = {}
@@ -83,6 +85,8 @@ def measure(models: dict, batches: list[Batch], expected: Tensor, rounds: int) -
             started = time.perf_counter()
             logits[name] = torch.cat([run(batch) for batch in batches]).double()
             seconds[name].append(time.perf_counter() - started)
+    cpu = torch.cpu.get_capabilities()
+    print(f"{cpu['cpu_name']}: {', '.join(name for name in INSTRUCTIONS if cpu.get(name))}")
     print(
         f"{len(expected)} pairs, {torch.get_num_threads()} threads; logits have a deviation of {expected.std():.2f}\n"
     )

@@ -3,16 +3,29 @@
 import pytest
 from transformers import BertConfig
 
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_id, label_order, label_set
+from hf_nli.core.errors import InputError
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, has_nli_labels, label_id, label_order, label_set
 
 
 def test_label_order():
     assert label_order(BertConfig(id2label={0: "CONTRADICTION", 1: "entailment", 2: "Neutral"})) == [1, 2, 0]
     assert label_order(BertConfig(id2label={0: "neutral", 1: "Contradictory", 2: "entails"})) == [2, 0, 1]
-    assert label_order(BertConfig(num_labels=3)) is None
-    both = {0: "entailment", 1: "neutral", 2: "contradiction", 3: "contradictory"}
-    assert label_order(BertConfig(id2label=both)) is None
-    assert label_order(BertConfig(id2label={0: "entailment", 1: "not_entailment"})) is None
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["LABEL_0", "LABEL_1", "LABEL_2"],
+        ["entailment", "neutral", "contradiction", "contradictory"],
+        ["entailment", "not_entailment"],
+        ["negative", "neutral", "positive"],
+    ],
+)
+def test_other_labels(labels):
+    config = BertConfig(id2label=dict(enumerate(labels)))
+    assert not has_nli_labels(config)
+    with pytest.raises(InputError, match=f"labels are {', '.join(labels)}; needs entailment, neutral, contradiction"):
+        label_order(config)
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,10 @@ def reference(shared):
 
 @pytest.mark.parametrize("file, key", [("pretrained.params", "pooled"), ("classifier.params", "logits")])
 def test_real_checkpoint_is_as_exact_as_d2ls_own_float32(file, key, shared, reference, tmp_path):
-    """d2l's own float32 on these rows: median 7e-7, 99 % below 1.1e-5, worst 1.9e-4.
+    """d2l's own float32 on these rows: median 7e-7, 99 % below 1.4e-5, worst 3e-5 to 1.9e-4.
 
-    How large the worst row's rounding is depends on the order in which a CPU adds up.
+    The worst is one row, whose rounding errors grow by how a CPU's matrix products happen to add up: the stock class
+    is off by 4e-5 to 1.1e-4 there, and by less than 2e-5 on every other row.
     """
     convert(str(shared / "checkpoints/d2l_bert_small" / file), tmp_path / "model", num_heads=4)
     inputs = [reference[name].long() for name in ("token_ids", "segments", "valid_lens")]
@@ -86,7 +87,7 @@ def test_real_checkpoint_is_as_exact_as_d2ls_own_float32(file, key, shared, refe
     rows = (outputs - reference[key]).abs().amax(1)
     assert rows.median() <= 2e-6
     assert rows.quantile(0.99) <= 5e-5
-    assert rows.max() <= 1.9e-4
+    assert rows.max() <= 2e-4
     if key == "logits":
         assert (outputs.argmax(1) == reference[key].argmax(1)).all()
 

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from helpers import SPECIAL_TOKENS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
 from hf_nli.core.errors import InputError
 from hf_nli.d2l.checkpoint import read_checkpoint
 from hf_nli.d2l.convert import convert
-from hf_nli.d2l.mxnet import DamagedFile, read_arrays
+from hf_nli.d2l.mxnet import LIST_MAGIC, DamagedFile, read_arrays
 
 TYPES = {"<f4": 0, "<f8": 1, "<f2": 2, "|u1": 3}
 
@@ -27,7 +29,7 @@ def array(values: np.ndarray, magic: int = 0xF993FACA, storage: int = 0, device:
 
 
 def file(arrays: dict[str, bytes], magic: int = 0x112) -> bytearray:
-    names = b"".join(struct.pack("<Q", len(name)) + name.encode() for name in arrays)
+    names = b"".join(struct.pack("<Q", len(name.encode())) + name.encode() for name in arrays)
     content = struct.pack("<QQQ", magic, 0, len(arrays)) + b"".join(arrays.values())
     return bytearray(content + struct.pack("<Q", len(arrays)) + names)
 
@@ -113,6 +115,66 @@ def test_same_name_twice():
         twice = file({"a": array(GOOD["b"]), "b": array(GOOD["b"])})
         twice[-1] = ord("a")
         read_arrays(twice)
+
+
+@st.composite
+def values(draw):
+    """An array of any numbers (of any bits, so NaNs too) of one of the types that MXNet nets have."""
+    kind, shape = (
+        draw(st.sampled_from(["<f4", "<f8", "<f2"])),
+        draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)),
+    )
+    bits = draw(st.integers(0, 2**32 - 1))
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    return np.frombuffer(np.random.default_rng(bits).bytes(size), dtype=kind).reshape(shape)
+
+
+@given(st.dictionaries(st.text(max_size=9), values(), max_size=5), st.sampled_from([0xF993FAC9, 0xF993FACA]))
+def test_what_was_written_is_read(arrays, magic):
+    read = read_arrays(file({name: array(each, magic) for name, each in arrays.items()}))
+    assert list(read) == list(arrays)
+    for name, each in arrays.items():
+        assert read[name].shape == each.shape and read[name].numpy().dtype == each.dtype
+        assert read[name].numpy().tobytes() == each.tobytes()
+
+
+@st.composite
+def damaged(draw):
+    """A good file of which bytes were replaced, taken out or put in, or of which a number is another one."""
+    whole = content()
+    for _ in range(draw(st.integers(1, 3))):
+        start, length = draw(st.integers(0, len(whole))), draw(st.integers(0, 12))
+        number = st.sampled_from([0, 1, 2, 2**31 - 1, 2**32 - 1, 2**62, 2**63, 2**64 - 1]).map(
+            lambda number: struct.pack("<Q", number)
+        )
+        whole[start : start + length] = draw(st.binary(max_size=12) | number)
+    return whole
+
+
+def read_or_refuse(whole):
+    """Whatever is read shares the file's memory, so no number in it can ask for more."""
+    try:
+        arrays = read_arrays(whole)
+    except DamagedFile as error:
+        assert "\n" not in str(error)
+        return
+    start = torch.frombuffer(whole, dtype=torch.uint8).data_ptr()
+    for tensor in arrays.values():
+        assert start <= tensor.data_ptr()
+        assert tensor.data_ptr() + tensor.numel() * tensor.itemsize <= start + len(whole)
+
+
+@given(damaged())
+@settings(max_examples=500)
+def test_damage_is_noticed_or_harms_what_is_there(whole):
+    read_or_refuse(whole)
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 32, 0xF993FAC9, 0xF993FACA, 2**31 - 1, 2**32 - 1]), max_size=20))
+@settings(max_examples=500)
+def test_numbers_that_say_how_much_is_to_come(numbers):
+    """After the right beginning, integers of 32 bits that mean something in the format, in any order."""
+    read_or_refuse(bytearray(LIST_MAGIC + struct.pack(f"<{len(numbers)}I", *numbers)))
 
 
 @pytest.fixture

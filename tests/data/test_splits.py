@@ -59,3 +59,37 @@ def test_pairs_in_both_are_counted(tmp_path, caplog):
     write_jsonl(tmp_path / "other.jsonl", others[3:])
     read_splits(source, other, OPTIONS, 0)
     assert "validation pairs too" not in caplog.text
+
+
+def test_what_was_validated_on_is_named(tmp_path):
+    """In words that may be published: no path, and no split that nothing speaks of."""
+    write_release(tmp_path / "snli_1.0", ".jsonl", {"train": PAIRS, "dev": PAIRS[:1]})
+    rows = [dict(PAIRS[0], hypothesis=f"{index}") for index in range(100)]
+    release, pairs = str(tmp_path / "snli_1.0"), write_jsonl(tmp_path / "pairs.jsonl", rows)
+    dev = write_jsonl(tmp_path / "other_dev.jsonl", PAIRS)
+    expected = {
+        (release, None): "snli_1.0, validation",
+        (pairs, release): "snli_1.0, validation",
+        (release, dev): "other_dev.jsonl, validation",
+        (release, pairs): "pairs.jsonl",
+        (pairs, None): "5 % of the training rows",
+    }
+    for (dataset, validation), name in expected.items():
+        assert read_splits(dataset, validation, OPTIONS, 0).validated_on == name
+
+
+def test_a_single_file_can_be_trained_on_whatever_its_name(tmp_path):
+    rows = [dict(PAIRS[0], hypothesis=f"{index}") for index in range(20)]
+    pairs = read_splits(write_jsonl(tmp_path / "snli_1.0_dev.jsonl", rows), None, OPTIONS, 0)
+    assert (len(pairs.train), len(pairs.validation)) == (19, 1)
+
+
+@pytest.mark.parametrize("test", [[dict(PAIRS[0], label="-")], None])
+def test_a_test_split_without_labels_is_as_good_as_none(test, tmp_path):
+    splits = {"train": PAIRS, "dev": PAIRS[:1]} | ({"test": test} if test else {})
+    write_release(tmp_path / "snli_1.0", ".jsonl", splits)
+    assert read_splits(str(tmp_path / "snli_1.0"), None, OPTIONS, 0, with_test=True).test is None
+    write_release(tmp_path / "labelled", ".jsonl", splits | {"test": PAIRS[1:]})
+    pairs = read_splits(str(tmp_path / "labelled"), None, OPTIONS, 0, with_test=True)
+    assert pairs.test.to_list() == EXPECTED[1:]
+    assert read_splits(str(tmp_path / "labelled"), None, OPTIONS, 0).test is None

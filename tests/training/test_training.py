@@ -114,7 +114,7 @@ def test_a_worse_last_epoch_does_not_replace_the_best(model, pairs, misleading, 
     assert results.best_epoch < results.epochs == 6 and results.eval_accuracy > epochs[-1]["eval_accuracy"]
     assert results.eval_accuracy == max(record["eval_accuracy"] for record in epochs)
     scores = evaluate(str(tmp_path / "run"), misleading, tmp_path / "scores")
-    assert scores["accuracy"] == results.eval_accuracy
+    assert scores.accuracy == results.eval_accuracy
 
 
 def test_early_stopping(model, pairs, misleading, tmp_path, caplog):

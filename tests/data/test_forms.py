@@ -1,0 +1,86 @@
+"""Whatever texts are written in a form are read back from it, with the line of each row."""
+
+import csv
+import gzip
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nli_files import write_csv, write_json, write_jsonl, write_parquet
+
+from hf_nli.data.forms import FORMS, stem_and_suffix
+
+COLUMNS = ("premise", "label")
+TABS = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+# A csv's line ends are any of three in its fields, too; and older Pythons' readers stop at NUL.
+FIELD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20)
+LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\t"), max_size=20)
+
+
+def rows_of(text, least=1):
+    return st.lists(
+        st.fixed_dictionaries({column: text for column in (*COLUMNS, "other")}), min_size=least, max_size=5
+    )
+
+
+def read_back(write, suffix, rows, compressed):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"rows{suffix}"
+        write(file, rows)
+        if compressed:
+            file = file.with_name(f"{file.name}.gz")
+            file.write_bytes(gzip.compress(file.with_suffix("").read_bytes()))
+        form = FORMS[stem_and_suffix(file)[1]]
+        assert set(COLUMNS) < set(form.columns(file))
+        assert dict(form.columns(file)) == dict.fromkeys(rows[0])
+        read = list(form.rows(file, COLUMNS))
+    assert [values for _, values in read] == [tuple(row[column] for column in COLUMNS) for row in rows]
+    return [line for line, _ in read]
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=rows_of(ANY), compressed=st.booleans())
+@pytest.mark.parametrize("write, suffix", [(write_jsonl, ".jsonl"), (write_json, ".json"), (write_jsonl, ".json")])
+def test_json(write, suffix, rows, compressed):
+    lines = read_back(write, suffix, rows, compressed)
+    assert lines == ([None] * len(rows) if write is write_json else list(range(1, len(rows) + 1)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=rows_of(FIELD), compressed=st.booleans())
+def test_quoted_fields(rows, compressed):
+    lines = read_back(write_csv, ".csv", rows, compressed)
+    ends = [sum(text.count("\n") for text in row.values()) + 1 for row in rows]
+    assert lines == [1 + sum(ends[: number + 1]) for number in range(len(rows))]
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=rows_of(LINE), compressed=st.booleans())
+@pytest.mark.parametrize("suffix", [".tsv", ".txt"])
+def test_fields_between_tabs(suffix, rows, compressed):
+    lines = read_back(lambda file, rows: write_csv(file, rows, **TABS), suffix, rows, compressed)
+    assert lines == list(range(2, len(rows) + 2))
+
+
+@settings(max_examples=10, deadline=None)
+@given(rows=rows_of(ANY), compressed=st.booleans())
+def test_parquet(rows, compressed):
+    assert read_back(write_parquet, ".parquet", rows, compressed) == [None] * len(rows)
+
+
+@pytest.mark.parametrize(
+    "name, parts",
+    [
+        ("data/snli_1.0_dev.TXT.gz", ("snli_1.0_dev", ".txt")),
+        ("train.CSV", ("train", ".csv")),
+        ("train.jsonl.GZ", ("train", ".jsonl")),
+        ("archive.tar.gz", ("archive", ".tar")),
+        ("folder.csv/train", ("train", "")),
+        (".jsonl", (".jsonl", "")),
+    ],
+)
+def test_names(name, parts):
+    assert stem_and_suffix(name) == parts
