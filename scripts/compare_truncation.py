@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from datasets import Dataset
 from matplotlib.figure import Figure
 from transformers import PreTrainedTokenizerBase
@@ -32,6 +31,7 @@ from hf_nli.model.score import predict_logits, score
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode, kept_lengths
+from hf_nli.training.accelerator import make_accelerator
 from hf_nli.training.train import train
 
 STRATEGIES = ("longest_first", "proportional")
@@ -112,7 +112,7 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) 
     known = whole / f"accuracy-{strategy}-{max_seq_length}.json"
     if not known.exists():
         pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
-        accelerator, (model, tokenizer) = Accelerator(), load_model(str(whole))
+        accelerator, (model, tokenizer) = make_accelerator(whole), load_model(str(whole))
         table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
         precision = resolve_precision(Recipe.mixed_precision, accelerator.device.type)  # as in training
         model, table = model.to(accelerator.device), table.to(accelerator.device)

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from hf_nli.settings.options import TRUNCATION_HELP, Truncation
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
-OVERWRITE_HELP = {
-    "help": "Whether to replace a model in the output folder, with all that was reported of it, once the new one is "
-    "complete."
-}
+OVERWRITE_HELP = {"help": "Whether to replace a model in the output folder, with all that was reported of it."}
 RECIPE_HELP = {"help": "Settings to start from: ours, the book's, or some for bert.base; other flags change them."}
 DATASET_HELP = {
     "help": "A Hub id (stanfordnlp/snli), the Stanford release (folder or zip), a "

@@ -88,9 +88,9 @@ class TrainingReport(Report):
     arguments: dict[str, Any]
     recipe: dict[str, Any]
     versions: dict[str, str]
-    license: str | None
-    base: dict[str, Any] | None
-    base_model_sha256: str | None
+    license: str | None = None
+    base: dict[str, Any] | None = None
+    base_model_sha256: str | None = None
     model_sha256: str | None = None
 
 

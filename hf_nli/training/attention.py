@@ -82,8 +82,8 @@ def soften_attention(model: PreTrainedModel, batch: dict[str, Tensor]) -> list[f
             return
         spread = _spread(query, key, size, hidden, mask)
         factors[query] = SOFT / spread if spread > SATURATED else 1.0
-        query.weight.mul_(factors[query])
-        query.bias.mul_(factors[query])
+        for parameter in query.parameters():
+            parameter.mul_(factors[query])
 
     # What the linear layer gets is surely the hidden states; what its parent gets is each architecture's own affair.
     hooks = [

@@ -9,16 +9,19 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_scheduler
 
+from hf_nli.core.labels import label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
 from hf_nli.model.precision import Precision, autocast
 from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.recipe import Recipe
+from hf_nli.training.accelerator import prepare
+from hf_nli.training.compat import checkpoint_activations
 from hf_nli.training.plan import Plan, Rows
 
 logger = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ def embedding_scale(model: PreTrainedModel) -> float:
     Returns:
         The factor for Adam's steps in them, 1 for embeddings like BERT's.
     """
-    weight = cast(Tensor, model.get_input_embeddings().weight).detach()
+    weight = cast(nn.Embedding, model.get_input_embeddings()).weight.detach()
     # From the median, which the constants that converted models hold there don't change (see `lift`).
     deviation = weight.abs().median().item() / 0.6745
     return deviation / 0.02 if deviation > 0.1 else 1.0
@@ -102,6 +105,25 @@ def parameter_groups(model: nn.Module, weight_decay: float, embedding_learning_r
         {"params": others, "weight_decay": 0.0},
         {"params": embeddings, "weight_decay": 0.0, "lr": embedding_learning_rate},
     ]
+
+
+def make_learner(accelerator: Accelerator, precision: Precision, model: PreTrainedModel, plan: Plan) -> Learner:
+    """Prepares a model for training, which wraps it.
+
+    Args:
+        accelerator: What the processes share.
+        precision: The precision of matrix products.
+        model: The model, not prepared yet.
+        plan: The steps of the run, with its recipe.
+    """
+    order = label_order(model.config)
+    if plan.recipe.gradient_checkpointing:
+        checkpoint_activations(model)
+    optimizer = make_optimizer(model, plan.recipe)
+    wrapped, _ = prepare(accelerator, model, optimizer)
+    scheduler = make_schedule(optimizer, plan)
+    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
+    return Learner(accelerator, wrapped, order, optimizer, scheduler, scaler, precision, plan.recipe)
 
 
 @dataclass

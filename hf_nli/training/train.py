@@ -16,7 +16,6 @@ from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
-from hf_nli.core.labels import label_order
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.core.versions import versions
 from hf_nli.data.splits import RunPairs, read_splits
@@ -33,11 +32,10 @@ from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
-from hf_nli.training.accelerator import choose_precision, make_accelerator, prepare, start_tracker
+from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
-from hf_nli.training.compat import checkpoint_activations
 from hf_nli.training.loop import Run
-from hf_nli.training.optimization import Learner, make_optimizer, make_schedule
+from hf_nli.training.optimization import make_learner
 from hf_nli.training.plan import make_plan
 
 logger = logging.getLogger(__name__)
@@ -170,8 +168,6 @@ def _prepare(
     folder: Path,
 ) -> Run:
     """Prepares a run, or makes it what it was at a checkpoint; changes the model."""
-    model, order = inputs.model, label_order(inputs.model.config)
-    assert order is not None  # load_model gives no other models
     plan = make_plan(inputs.tables["train"].lengths, recipe, accelerator.num_processes)
     identity = RunIdentity(
         model=inputs.base.sha256,
@@ -189,17 +185,12 @@ def _prepare(
         # The warm-up has begun: it doesn't grow with the steps.
         plan = dataclasses.replace(plan, warmup_steps=written.warmup_steps)
         identity = dataclasses.replace(identity, warmup_steps=written.warmup_steps)
-    if recipe.gradient_checkpointing:
-        checkpoint_activations(model)
-    keys, optimizer = key_groups(model), make_optimizer(model, recipe)
-    wrapped, _ = prepare(accelerator, model, optimizer)
-    scheduler = make_schedule(optimizer, plan)
-    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
+    keys = key_groups(inputs.model)
+    learner = make_learner(accelerator, precision, inputs.model, plan)
     state, log = LoopState(), RunLog(accelerator, folder, recipe.test_each_epoch)
-    accelerator.register_for_checkpointing(scheduler, scaler, state)
+    accelerator.register_for_checkpointing(learner.scheduler, learner.scaler, state)
     # Now that the model is the same on all processes, random numbers aren't: each drops other hidden states.
     set_seed(recipe.seed, device_specific=True)
-    learner = Learner(accelerator, wrapped, order, optimizer, scheduler, scaler, precision, recipe)
     tables = {split: table.to(accelerator.device) for split, table in inputs.tables.items()}
     run = Run(learner, inputs.tokenizer, tables, plan, options, identity, folder, keys, log, state)
     in_turn(lambda: _open_folder(log, folder, checkpoint))
@@ -222,15 +213,16 @@ def _finish(
 ) -> TrainingResults:
     """Writes all that speaks of the weights, and gives them their place; on the main process."""
     state, learner, accelerator = run.state, run.learner, run.accelerator
-    assert state.best and state.last and state.last.train_loss is not None and state.last.train_accuracy is not None
+    best, last = state.best, state.last
+    assert best and last and last.train_loss is not None and last.train_accuracy is not None  # an epoch has ended
     sha256 = weights_sha256(run.folder)
     assert sha256
     results = TrainingResults(
-        train_loss=state.last.train_loss,
-        train_accuracy=state.last.train_accuracy,
-        eval_accuracy=state.best.eval_accuracy,
-        eval_loss=state.best.eval_loss,
-        best_epoch=state.best.epoch,
+        train_loss=last.train_loss,
+        train_accuracy=last.train_accuracy,
+        eval_accuracy=best.eval_accuracy,
+        eval_loss=best.eval_loss,
+        best_epoch=best.epoch,
         epochs=state.epoch - 1,
         steps=state.step,
         seconds=state.seconds,

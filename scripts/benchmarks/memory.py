@@ -53,7 +53,9 @@ def child(arguments: argparse.Namespace) -> None:
     seconds = time.perf_counter() - started
     done.set()
     watcher.join()
-    figures = {name: results[name] for name in ("num_train_examples", "examples_per_second", "padding_fraction")}
+    figures = {
+        name: getattr(results, name) for name in ("num_train_examples", "examples_per_second", "padding_fraction")
+    }
     figures |= {"seconds": seconds, "allocated": peak[0]}
     print(json.dumps(figures | {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 

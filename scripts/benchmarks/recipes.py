@@ -71,7 +71,7 @@ def prepare(setting: argparse.Namespace) -> None:
 
 
 def run(setting: argparse.Namespace, recipe: str, rows: int, seed: int) -> dict[str, Any]:
-    """Fine-tunes, in a process of its own: one that has an Accelerator keeps its precision."""
+    """Fine-tunes by the command, which takes the changes as flags."""
     name, *changes = recipe.split(",")
     output = setting.output_dir / f"{recipe}-{rows}-{seed}"
     if not (output / "all_results.json").exists():

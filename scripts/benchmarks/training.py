@@ -110,24 +110,30 @@ def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> N
 
 
 def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **changes: Any) -> None:
-    """The loop of `hf_nli.training.train`."""
+    """The steps of `hf_nli.training.train`."""
     from hf_nli.data.table import TokenTable
-    from hf_nli.settings.options import RunOptions
-    from hf_nli.training.accelerator import make_accelerator
-    from hf_nli.training.loop import Run
+    from hf_nli.runs.state import LoopState
+    from hf_nli.training.accelerator import choose_precision, make_accelerator
+    from hf_nli.training.attention import EXAMPLES, fast_attention, soften_attention
+    from hf_nli.training.optimization import make_learner
+    from hf_nli.training.plan import make_plan
 
     recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5, **changes)
-    accelerator = make_accelerator(recipe, RunOptions(), workspace / "ours")
+    accelerator = make_accelerator(workspace / "ours")
     model, tokenizer = load_model(str(workspace / "model"), dropout=recipe.dropout)
     pairs = encode(load_nli(setting.dataset)["train"].select(range(setting.rows)), tokenizer, MAX_LENGTH)
     table = TokenTable.open(pairs, tokenizer)
-    tables = {"train": table, "validation": table}
-    run = Run(accelerator, model, tokenizer, tables, recipe, RunOptions(), workspace / "ours", {})
-    run.model.train()
-    for rows in cycle(run.batches(1)):
-        run.take_step(rows)
-        if not done(table.lengths[rows], len(rows) * run.table.width(rows)):
-            break
+    soften_attention(model, table.first(EXAMPLES))
+    plan, state = make_plan(table.lengths, recipe, accelerator.num_processes), LoopState()
+    table = table.to(accelerator.device)
+    with fast_attention(model, accelerator.device):
+        precision = choose_precision(accelerator, recipe.mixed_precision)
+        learner = make_learner(accelerator, precision, model, plan)
+        learner.model.train()
+        for rows in cycle(plan.batches(1)):
+            learner.take_step(table, rows, state)
+            if not done(table.lengths[rows], len(rows) * table.width(rows)):
+                break
 
 
 def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> None:

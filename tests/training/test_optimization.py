@@ -10,8 +10,8 @@ from hf_nli.model.load import load_model
 from hf_nli.runs.state import LoopState
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
-from hf_nli.training.accelerator import make_accelerator, prepare
-from hf_nli.training.optimization import Learner, make_optimizer, make_schedule
+from hf_nli.training.accelerator import make_accelerator
+from hf_nli.training.optimization import make_learner
 from hf_nli.training.plan import make_plan
 
 RECIPE = Recipe(max_train_steps=10, warmup_ratio=0.2, learning_rate=1e-3, per_device_train_batch_size=16)
@@ -24,23 +24,22 @@ def table(model, pairs):
 
 
 @pytest.fixture
-def make_learner(model, table, tmp_path):
+def learning(model, table, tmp_path):
     def make(scale=None, recipe=RECIPE):
-        accelerator, (net, _) = make_accelerator(tmp_path), load_model(model)
-        optimizer = make_optimizer(net, recipe)
-        net, _ = prepare(accelerator, net, optimizer)
-        schedule = make_schedule(optimizer, make_plan(table.lengths, recipe, 1))
-        scaler = torch.amp.GradScaler("cpu", init_scale=scale or 1.0, enabled=scale is not None)
-        return Learner(accelerator, net, [0, 1, 2], optimizer, schedule, scaler, "no", recipe)
+        plan = make_plan(table.lengths, recipe, 1)
+        learner = make_learner(make_accelerator(tmp_path), "no", load_model(model)[0], plan)
+        if scale:
+            learner.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        return learner
 
     return make
 
 
 @pytest.mark.parametrize("norm", [0.0, 1.0])
-def test_the_schedule_waits_for_a_step_that_was_skipped(norm, make_learner, table):
+def test_the_schedule_waits_for_a_step_that_was_skipped(norm, learning, table):
     """The scale of the first steps makes gradients infinite; it is halved at each."""
     recipe = Recipe(**vars(RECIPE) | {"max_grad_norm": norm, "loss_reduction": "sum"})
-    learner = make_learner(2.0**127, recipe)
+    learner = learning(2.0**127, recipe)
     weights, rates, scales = [], [], []
     for rows in make_plan(table.lengths, recipe, 1).batches(1)[:5]:
         rates.append(learner.scheduler.get_last_lr()[0])
@@ -57,8 +56,8 @@ def test_the_schedule_waits_for_a_step_that_was_skipped(norm, make_learner, tabl
     assert all(torch.equal(weights[0], each) for each in weights[:number])
 
 
-def test_scaled_gradients_make_the_same_step(make_learner, table):
-    learners, states = [make_learner(1.0), make_learner(2.0**16)], [LoopState(), LoopState()]
+def test_scaled_gradients_make_the_same_step(learning, table):
+    learners, states = [learning(1.0), learning(2.0**16)], [LoopState(), LoopState()]
     for learner, state in zip(learners, states, strict=True):
         for rows in make_plan(table.lengths, RECIPE, 1).batches(1)[:5]:
             learner.take_step(table, rows, state)
@@ -81,9 +80,9 @@ class Dtypes(TorchFunctionMode):
         return result
 
 
-def test_a_step_needs_no_float64(make_learner, table):
+def test_a_step_needs_no_float64(learning, table):
     """Which Apple's GPUs don't have."""
-    learner, state = make_learner(), LoopState()
+    learner, state = learning(), LoopState()
     with Dtypes() as dtypes:
         learner.take_step(table, make_plan(table.lengths, RECIPE, 1).batches(1)[0], state)
         state.add_up()

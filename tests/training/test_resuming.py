@@ -121,7 +121,7 @@ def test_from_an_older_checkpoint_the_folder_has_its_best_model(run, model, pair
     options = RunOptions(resume_from_checkpoint=str(run / "checkpoint-9"))
     results = train(model, pairs, run, changed(num_train_epochs=1), pairs, run_options=options)
     assert results.best_epoch == 1 and results.eval_accuracy == epochs[1]["eval_accuracy"]
-    assert evaluate(str(run), pairs, tmp_path / "scores")["accuracy"] == results.eval_accuracy
+    assert evaluate(str(run), pairs, tmp_path / "scores").accuracy == results.eval_accuracy
 
 
 def test_a_checkpoint_after_the_last_step_of_an_epoch(model, pairs, tmp_path):
