@@ -19,15 +19,16 @@ logger = logging.getLogger(__name__)
 
 
 def record_evaluation(folder: str | Path, evaluation: Evaluation) -> None:
-    """Keeps an evaluation in the folder of its model, and writes the card anew.
+    """Keeps an evaluation in the folder of its model, and writes the card anew; what keeps it from that is logged.
 
     Args:
         folder: The model folder.
         evaluation: What the model scores.
     """
-    if add_evaluation(folder, evaluation):
-        with locked(folder), card_matters_less():
-            write_card(folder)
+    with card_matters_less():
+        if add_evaluation(folder, evaluation):
+            with locked(folder):
+                write_card(folder)
 
 
 def add_evaluation(folder: str | Path, evaluation: Evaluation) -> bool:

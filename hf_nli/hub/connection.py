@@ -11,16 +11,16 @@ from typing import TypeVar
 
 from huggingface_hub.errors import HfHubHTTPError
 
-# Its HTTP library, which changes with its major version; it exports it for that.
-from huggingface_hub.utils import httpx
-
 from hf_nli.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries
 WHOLE = "what was there before is whole; push again"
-_CONNECTION = (ConnectionError, TimeoutError, httpx.TransportError)
+# What the Hub's errors are derived from is also that of lost connections. It is httpx's or httpx2's, by the version of
+# huggingface_hub, which doesn't export it under a name that all versions have.
+_HTTP_ERROR: type[Exception] = next(each for each in HfHubHTTPError.__mro__ if each.__name__ == "HTTPError")
+_CONNECTION = (ConnectionError, TimeoutError, _HTTP_ERROR)
 Answer = TypeVar("Answer")
 
 
@@ -45,12 +45,12 @@ class Connection:
         for wait in self.waits:
             try:
                 return call()
-            except _CONNECTION as error:
-                reason = type(error).__name__
             except HfHubHTTPError as error:
                 if error.response.status_code < 500 and error.response.status_code != 429:
                     raise
                 reason = str(error.response.status_code)
+            except _CONNECTION as error:
+                reason = type(error).__name__
             logger.info("The Hub didn't answer as it should (%s); again in %g s", reason, wait)
             time.sleep(wait)
         return call()
@@ -60,11 +60,11 @@ class Connection:
         """Says in one line what the Hub refused, and what to do."""
         try:
             yield
+        except HfHubHTTPError as error:
+            raise InputError(f"{self.repo_id}: {_reason(error)}") from error
         except _CONNECTION as error:
             name = type(error).__name__
             raise InputError(f"{self.repo_id}: the connection to the Hub broke off ({name}); {WHOLE}") from error
-        except HfHubHTTPError as error:
-            raise InputError(f"{self.repo_id}: {_reason(error)}") from error
 
 
 def _reason(error: HfHubHTTPError) -> str:
