@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,14 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from hf_nli.cli.run import COMMANDS, main
 from hf_nli.evaluation.evaluate import evaluate
+from hf_nli.runs.report import TrainingResults
 from hf_nli.settings.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads": 2, "num_blks": 1, "max_len": 24}
 # `accelerate launch --cpu` starts one process, unless MPI is installed.
-RESULTS = defaultdict(float) | {"best_epoch": 1, "examples_per_second": 8778.9, "device": "cpu"}
+RESULTS = dict.fromkeys((field.name for field in fields(TrainingResults)), 0.0)
+RESULTS = TrainingResults(**RESULTS | {"best_epoch": 1, "examples_per_second": 8778.9, "device": "cpu"})
 TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 

@@ -25,7 +25,7 @@ def test_example(code, premise, model, tmp_path, monkeypatch):
     shutil.copytree(model, "models/bert-small-snli")
     if "onnxruntime" in code:
         report = export("models/bert-small-snli", "models/onnx")
-        code = code.replace("enable_truncation(512)", f"enable_truncation({report['max_length']})")
+        code = code.replace("enable_truncation(512)", f"enable_truncation({report.max_length})")
     write_pairs(Path("pairs.jsonl"))
     names = {}
     exec(compile(code, "README.md", "exec"), names)
