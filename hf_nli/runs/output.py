@@ -65,7 +65,7 @@ def working_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Pat
 
 
 def refuse_unseen(folder: Path) -> None:
-    """Raises `InputError` if the folder that the main process has made isn't there, as on another machine's own disk."""
+    """Raises `InputError` if the folder that the main process has made isn't there, on another machine's disk."""
     if not folder.is_dir():
         raise InputError(f"{folder}: not seen by all machines; give an --output_dir on a disk that they share")
 
