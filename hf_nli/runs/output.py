@@ -64,6 +64,12 @@ def working_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Pat
     return replacement
 
 
+def refuse_unseen(folder: Path) -> None:
+    """Raises `InputError` if the folder that the main process has made isn't there, on another machine's disk."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not seen by all machines; give an --output_dir on a disk that they share")
+
+
 def put_in_place(folder: Path, output_dir: Path) -> None:
     """Makes a complete run the content of `output_dir`, if it worked beside it."""
     if folder != output_dir:

@@ -26,7 +26,7 @@ from hf_nli.model.precision import Precision
 from hf_nli.runs.checkpoints import find
 from hf_nli.runs.identity import RunIdentity, data_sha256
 from hf_nli.runs.log import RunLog
-from hf_nli.runs.output import key_groups, put_in_place, working_folder
+from hf_nli.runs.output import key_groups, put_in_place, refuse_unseen, working_folder
 from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
 from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
@@ -193,19 +193,14 @@ def _prepare(
     set_seed(recipe.seed, device_specific=True)
     tables = {split: table.to(accelerator.device) for split, table in inputs.tables.items()}
     run = Run(learner, inputs.tokenizer, tables, plan, options, identity, folder, keys, log, state)
-    in_turn(lambda: _open_folder(log, folder, checkpoint))
+    if not checkpoint:
+        log.start()
+    in_turn(lambda: refuse_unseen(folder))
     start_tracker(accelerator, folder, recipe)
     run.announce()
     if checkpoint:
         run.go_on_from(checkpoint)
     return run
-
-
-def _open_folder(log: RunLog, folder: Path, checkpoint: Path | None) -> None:
-    if not checkpoint:
-        log.start()
-    if not folder.is_dir():  # the main process has made it
-        raise InputError(f"{folder}: not seen by all machines; give an --output_dir on a disk that they share")
 
 
 def _finish(

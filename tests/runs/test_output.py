@@ -15,6 +15,7 @@ from hf_nli.runs.output import (
     key_groups,
     plain_keys,
     put_in_place,
+    refuse_unseen,
     restore_best,
     working_folder,
 )
@@ -63,6 +64,12 @@ def test_a_run_that_replaces_works_beside_and_is_found_again(tmp_path, caplog):
     finished(folder, b"new")
     put_in_place(folder, model)
     assert (model / "model.safetensors").read_bytes() == b"new" and list(tmp_path.iterdir()) == [model]
+
+
+def test_machines_without_a_common_disk(tmp_path):
+    refuse_unseen(tmp_path)
+    with pytest.raises(InputError, match="run: not seen by all machines; .* on a disk that they share"):
+        refuse_unseen(tmp_path / "run")
 
 
 def test_the_best_model_is_in_the_checkpoint(tmp_path):
