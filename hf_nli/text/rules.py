@@ -86,6 +86,7 @@ PTB = TextStyle(
 )
 
 # The words of WikiText, which d2l pretrains on: a @-@ b, 1 @,@ 000, don 't, "quoted". Reads the treebank's words too.
+# Where it has one character for several (– for --, ( for -lrb-), a token's offsets cover the last of them.
 WIKITEXT = TextStyle(
     rewrites=(
         ("[’‘]", "'"),
