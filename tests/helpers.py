@@ -10,7 +10,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from hf_nli.core.labels import ID2LABEL, LABEL2ID
-from hf_nli.text.tokenizer import build_tokenizer
+from hf_nli.text.tokenizer import build_tokenizer, save_tokenizer
 
 SPECIAL_TOKENS = ["<cls>", "<mask>", "<pad>", "<sep>", "<unk>"]
 WORDS = ["a", "the", "man", "woman", "dog", "cat", "runs", "sleeps", "eats", "not", "is", "outside", ".", ","]
@@ -19,6 +19,12 @@ WORDS = ["a", "the", "man", "woman", "dog", "cat", "runs", "sleeps", "eats", "no
 def tiny_tokenizer(words: list[str] = WORDS, max_length: int = 32) -> PreTrainedTokenizerFast:
     """A tokenizer of these words."""
     return build_tokenizer([*SPECIAL_TOKENS, *words], max_length)
+
+
+def cut(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
+    """The tokens of a text, whether or not the vocabulary has them."""
+    backend = tokenizer.backend_tokenizer
+    return [token for token, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))]
 
 
 def write_tiny_model(folder: Path, **config: object) -> Path:
@@ -38,7 +44,7 @@ def write_tiny_model(folder: Path, **config: object) -> Path:
         "label2id": LABEL2ID,
     }
     BertForSequenceClassification(BertConfig(**settings | config)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     return folder
 
 

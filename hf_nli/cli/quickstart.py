@@ -34,7 +34,7 @@ Done. What was made, in {folder}:
                           (always saying "{majority_label}": {majority:.3f})
 It says:
 {predictions}
-It loads anywhere as {model_class} + {tokenizer_class}:
+It loads in any project with Transformers 4.28.1 or newer, as a {model_class}:
   AutoModelForSequenceClassification.from_pretrained("{folder}/model")
 
 Next, the real thing (needs the network; SNLI takes a GPU, or patience):
@@ -89,7 +89,7 @@ def quickstart(output_dir: str | Path) -> str:
         )
         scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
         predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
-        model, tokenizer = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
+        model_class = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
     labels = scores.per_label
     return SUMMARY.format(
         folder=folder,
@@ -104,8 +104,7 @@ def quickstart(output_dir: str | Path) -> str:
             f"  {row['label']} ({row['scores'][row['label']]:.2f}): {row['premise']} / {row['hypothesis']}"
             for row in predictions
         ),
-        model_class=model,
-        tokenizer_class=tokenizer,
+        model_class=model_class,
     ).lstrip("\n")
 
 
@@ -122,7 +121,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _load_elsewhere(folder: Path, labels: list[str]) -> tuple[str, str]:
+def _load_elsewhere(folder: Path, labels: list[str]) -> str:
     """Does what any other project does with the folder, and checks that it predicts the same labels."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -134,7 +133,7 @@ def _load_elsewhere(folder: Path, labels: list[str]) -> tuple[str, str]:
         elsewhere = [model.config.id2label[index] for index in model(**inputs).logits.argmax(-1).tolist()]
     if elsewhere != labels:
         raise RuntimeError(f"{folder} predicts {elsewhere} when loaded by itself, {labels} here")
-    return type(model).__name__, type(tokenizer).__name__
+    return type(model).__name__
 
 
 COMMAND = Command(

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 SPACE = r"\s\x1c-\x1f"  # where Python's str.split() splits
 LETTER = rf"[[^{SPACE}\p{{P}}\p{{S}}]_]"  # what words are made of: letters, digits, accents, invisible characters
 END = rf"(?!{LETTER})"
+NEGATION = rf"n't{END}"
+CUT = rf"(?:{END}|(?<={LETTER})(?={NEGATION}))"  # where a word of the treebank ends: can't -> ca n't
 
 BRACKETS = {"(": "lrb", ")": "rrb", "[": "lsb", "]": "rsb", "{": "lcb", "}": "rcb"}
-CLITIC = rf"'(?:[smd]|re|ve|ll){END}"  # dog 's, we 've
-ELISION = rf"'(?:(?:n'?|em|til|cause|\d\ds?){END}|t(?=(?:is|was)?{END}))"  # slip 'n' slide, the '60s, 't is
+CLITIC = rf"'(?:[smd]|re|ve|ll){CUT}"  # dog 's, we 've
+ELISION = rf"'(?:(?:n'?|em|til|cause|\d\ds?){CUT}|t(?=(?:is|was)?{CUT}))"  # slip 'n' slide, the '60s, 't is
 
 ABBREVIATIONS = (
     r"mr|mrs|ms|dr|prof|gen|col|lt|sgt|capt|sen|gov|rev|jr|sr|ph\.d|"  # people
@@ -29,6 +31,11 @@ MARK = rf"[^{SPACE}][\p{{M}}\u200d]*+"  # any other mark, alone but for accents 
 
 # Holds a word of the treebank together: blue-striped, u.s.-led, he/she, r&b, base.a, 10,000, 53:11, o'clock.
 JOINT = rf"(?:\.?-|[./&]|(?<=\d)[,:](?=\d)|(?!{CLITIC})')(?=\w)"
+PART = rf"{LETTER}(?:(?!{NEGATION}){LETTER})*+"  # of such a word
+
+# A row of them becomes two or three, of which the first and the last stay: a token's offsets then cover the row.
+DASHES = (r"(?<=-)-+(?=-)", "")
+DOTS = (r"(?<=\.\.)\.+(?=\.)", "")
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,14 @@ PTB = TextStyle(
         ("‘", "`"),
         ("“", "``"),
         ("”", "''"),
-        (rf"(?<={LETTER})n't{END}", " n't"),  # can't -> ca n't
         (r'(?<![^\s(\[{`])"(?!\s*\z)', "``"),  # opens a quotation: after a space or bracket, with more to come
         ('"', "''"),  # any other closes it
         (rf"(?<![^\s(\[{{`])(?!{CLITIC}|{ELISION})'(?={LETTER})", "`"),  # 'free car washes' -> ` free car washes '
         *((rf"\{bracket}", f" -{name}- ") for bracket, name in BRACKETS.items()),
-        (r"--+|[–—―]", "--"),
+        DASHES,
+        ("[–—―]", "--"),
         ("…", "..."),
-        (r"\.{3,}", "..."),
+        DOTS,
         # The full stop of an abbreviation doesn't end the sentence, Stanford adds one that does: u.s. -> u.s. .
         (rf"\.(?=(?:[\s']|-r[rsc]b-)*+\z){ABBREVIATED}", ". ."),
     ),
@@ -70,28 +77,29 @@ PTB = TextStyle(
         r"''",
         CLITIC,
         ELISION,
-        rf"can(?=not{END})|(?:gon|wan)(?=na{END})|got(?=ta{END})|(?:gim|lem)(?=me{END})",  # can not, gon na
+        rf"can(?=not{CUT})|(?:gon|wan)(?=na{CUT})|got(?=ta{CUT})|(?:gim|lem)(?=me{CUT})",  # can not, gon na
         INITIAL,
         NUMBER,
-        rf"{LETTER}++(?:{JOINT}{LETTER}++)*+{FULL_STOP}",
+        rf"{PART}(?:{JOINT}{PART})*+{FULL_STOP}",
         MARK,
     ),
 )
 
 # The words of WikiText, which d2l pretrains on: a @-@ b, 1 @,@ 000, don 't, "quoted". Reads the treebank's words too.
+# Where it has one character for several (– for --, ( for -lrb-), a token's offsets cover the last of them.
 WIKITEXT = TextStyle(
     rewrites=(
         ("[’‘]", "'"),
         ("``|''|[“”]", '"'),
         ("`", "'"),
         *((f"-{name}-", bracket) for bracket, name in BRACKETS.items()),
-        (rf"(?<={LETTER})\s++n't{END}", "n 't"),  # do n't -> don 't
+        (rf"(?<={LETTER})\s++(?={NEGATION})", ""),  # do n't -> don't, which is cut into don 't
         (rf"(?<={LETTER})-(?={LETTER})", " @-@ "),
         (r"(?<=\d),(?=\d)", " @,@ "),
         (r"(?<=\d)\.(?=\d)", " @.@ "),
         (r"--+|―", "–"),
         ("…", "..."),
-        (r"\.{3,}", "..."),
+        DOTS,
     ),
     tokens=(
         r"@[-,.]@",

@@ -1,18 +1,20 @@
 """d2l's tokens from any English text: a vocabulary list becomes a stock fast tokenizer.
 
-The text is rewritten and cut by the rules of a text style (see `text_styles`) that tokenizer.json holds, the
+The text is rewritten and cut by the rules of a text style (see `rules`) that tokenizer.json holds, the
 vocabulary gives the ids, and no code of ours runs.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import write_json
@@ -20,9 +22,15 @@ from hf_nli.text.rules import TEXT_STYLES
 
 SPECIAL_TOKENS = ("<unk>", "<pad>", "<mask>", "<cls>", "<sep>")
 
-# A space after `<`, so that no sentence holds "<sep>". The bare names stay as they are: `tokenizers` rewrites its
-# special tokens in the same way before it looks for them.
-MARKUP = (rf"(?!\A)<|(?!(?:{'|'.join(SPECIAL_TOKENS)})\z)<", "< ")
+# A space after the `<` of a special token's name, so that no sentence holds "<sep>". A name that is the whole text
+# stays: `tokenizers` rewrites the special tokens in the same way before it looks for them.
+MARKUP = (
+    rf"(?!\A(?:{'|'.join(SPECIAL_TOKENS)})\z)<(?=(?i:{'|'.join(token[1:] for token in SPECIAL_TOKENS)}))",
+    "< ",
+)
+
+# What a saved tokenizer must encode as before: typed special tokens, marks, an unknown word, no words.
+SAMPLES = (["A man isn't <sep> (in) \u201cUnterägeri\u201d\u2026", "", "<CLS> u.s."], ["It's 10,000.", "dog", " "])
 
 
 def build_tokenizer(tokens: list[str], max_length: int, text_style: str = "ptb") -> PreTrainedTokenizerFast:
@@ -31,7 +39,8 @@ def build_tokenizer(tokens: list[str], max_length: int, text_style: str = "ptb")
     A pair becomes `<cls> premise <sep> hypothesis <sep>` with segments 0 and 1, as in d2l's section "Natural Language
     Inference: Fine-Tuning BERT". The text is lowercased and, by default, follows the Penn Treebank tokenization
     conventions as the parses in SNLI apply them, which are d2l's tokens; text that is tokenized already stays as it
-    is. `save_pretrained` and `AutoTokenizer` keep all of it. A special token that somebody types is ordinary text.
+    is. `save_tokenizer` and `AutoTokenizer` keep all of it. A special token that somebody types is ordinary text,
+    unless it is all of the text; tokens that are added later (`add_special_tokens`, `add_tokens`) are found in texts.
 
     Args:
         tokens: The vocabulary, index = id (d2l's vocab.json). Of equal entries the last one's id is used, as in d2l;
@@ -81,7 +90,7 @@ def build_tokenizer(tokens: list[str], max_length: int, text_style: str = "ptb")
         text_style=text_style,  # noted in tokenizer_config.json
         # normalized: looked for in the rewritten text, where they don't occur
         **{f"{token[1:-1]}_token": AddedToken(token, special=True, normalized=True) for token in SPECIAL_TOKENS},
-        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,  # which older releases would do
         model_max_length=max_length,
         padding_side="right",
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],  # else Transformers 5 drops the segments
@@ -89,29 +98,55 @@ def build_tokenizer(tokens: list[str], max_length: int, text_style: str = "ptb")
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Saves a tokenizer so that typed special tokens stay ordinary text in every library that reads tokenizer.json.
+    """Saves a tokenizer so that Transformers 4 and 5 and `tokenizers` alone load it, with equal ids.
 
-    `split_special_tokens` isn't in tokenizer.json. Where a tokenizer has it, that file shall not tell which tokens are
-    special: tokenizer_config.json does, for Transformers, and the post-processor has their ids.
+    Every writer of a model folder uses this: `save_pretrained` of Transformers 5 writes names that Transformers 4
+    doesn't know.
 
     Args:
-        tokenizer: Any tokenizer.
+        tokenizer: Any fast tokenizer.
         folder: The folder to write to, which exists.
+
+    Raises:
+        RuntimeError: If what was written doesn't encode as the tokenizer does.
     """
     tokenizer.save_pretrained(folder)
-    if not tokenizer.split_special_tokens:
-        return
     file, config_file = folder / "tokenizer.json", folder / "tokenizer_config.json"
     content, config = json.loads(file.read_text(encoding="utf-8")), json.loads(config_file.read_text(encoding="utf-8"))
-    kept = []
-    for added in content["added_tokens"]:
-        named = f"{added['content'][1:-1]}_token"
-        if added["content"] in SPECIAL_TOKENS and config.get(named) == added["content"]:
-            config[named] = {"__type": "AddedToken", **{name: added[name] for name in added if name != "id"}}
-        else:
-            kept.append(added)
+    # What the last call asked for, and where the tokenizer was loaded from, are not part of it.
+    content |= {"truncation": None, "padding": None}
+    config = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
+    if config["tokenizer_class"] == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config["model_input_names"] = tokenizer.model_input_names  # whose default differs
+    if isinstance(config.get("extra_special_tokens"), list):
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    if tokenizer.init_kwargs.get("text_style") in TEXT_STYLES:
+        _hide_special_tokens(content, config)
+    write_json(file, content)
     write_json(config_file, config)
-    write_json(file, content | {"added_tokens": kept})
+    if _encoded(AutoTokenizer.from_pretrained(folder)) != _encoded(tokenizer):
+        raise RuntimeError(f"{folder}: the tokenizer as saved doesn't give the ids that it gave before")
+
+
+def _hide_special_tokens(content: dict[str, Any], config: dict[str, Any]) -> None:
+    """Takes our special tokens out of tokenizer.json: whoever reads that file alone finds none in a text.
+
+    tokenizer_config.json names them for Transformers, and the post-processor has their ids.
+    """
+    kept = []
+    for token in content["added_tokens"]:
+        if token["content"] in SPECIAL_TOKENS:
+            attributes = {name: value for name, value in token.items() if name != "id"}
+            config[f"{token['content'][1:-1]}_token"] = {"__type": "AddedToken", **attributes}
+        else:
+            kept.append(token)
+    content["added_tokens"] = kept
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
+    tokenizer = copy.deepcopy(tokenizer)  # encoding sets truncation and padding, which are the caller's
+    return dict(tokenizer(*SAMPLES)), tokenizer.model_max_length, tokenizer.padding_side, tokenizer.pad_token_id
 
 
 def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[tuple[int, int]]:

@@ -113,6 +113,8 @@ def test_folder_and_report(converted, exported):
     assert report["max_abs_difference"] <= 1e-4 and report["weights"] == "float32" and report["max_length"] == 24
     assert report["bytes"] == sum((exported / name).stat().st_size for name in ("model.onnx", "model.onnx.data"))
     assert report["labels"] == ["entailment", "neutral", "contradiction"]
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert json.loads((exported / name).read_text()) == json.loads((converted / name).read_text())
     pair = Tokenizer.from_file(str(exported / "tokenizer.json")).encode("word1 word2.", "word3")
     wanted = AutoTokenizer.from_pretrained(converted)("word1 word2.", "word3")
     assert (pair.ids, pair.type_ids) == (wanted["input_ids"], wanted["token_type_ids"])

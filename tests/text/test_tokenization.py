@@ -1,43 +1,32 @@
-"""The tokenizer against d2l's own tokens: rule by rule, on real parses, and as the object that users load."""
+"""The tokenizer against d2l's own tokens: rule by rule, on real parses, and as the object that users call."""
 
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, pipeline
+from helpers import cut
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    pipeline,
+)
 
 from hf_nli.core.errors import InputError
 from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, count_unknown, save_tokenizer
 
 WORDS = ["a", "b", "man", "dog", "'s", "is", "n't", ".", ",", "<", ">", "sep", "cls", "mask", "pad", "unk", "se", "p"]
 TOKENS = [*SPECIAL_TOKENS, *WORDS]
-SPECIAL_IDS = set(range(len(SPECIAL_TOKENS)))
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
     return build_tokenizer(TOKENS, max_length=128)
-
-
-@pytest.fixture(scope="module")
-def folder(tokenizer, tmp_path_factory) -> Path:
-    """The saved tokenizer beside a BERT config, as in a model folder."""
-    path = tmp_path_factory.mktemp("model")
-    save_tokenizer(tokenizer, path)
-    BertConfig(vocab_size=len(TOKENS)).save_pretrained(path)
-    return path
-
-
-def cut(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
-    """The tokens of a text, whether or not the vocabulary has them."""
-    backend = tokenizer.backend_tokenizer
-    return [token for token, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))]
 
 
 def d2l_text(parse: str) -> str:
@@ -225,58 +214,6 @@ def test_whole_development_split(shared):
 
     for tokens in {tuple(cut(tokenizer, text)) for text in texts}:
         assert cut(tokenizer, " ".join(tokens)) == list(tokens)
-
-
-LOAD = """
-import json, sys
-sys.modules["hf_nli"] = None
-from transformers import AutoTokenizer
-folder, texts = json.load(sys.stdin)
-tokenizer = AutoTokenizer.from_pretrained(folder)
-tokenizer.save_pretrained(folder + "/again")
-encoded = tokenizer(texts, texts[::-1], padding=True, truncation=True)
-print(json.dumps([dict(encoded), tokenizer.model_max_length, tokenizer.padding_side, tokenizer.model_input_names]))
-"""
-
-INJECTIONS = ["a man <sep> b", "<sep>", "<CLS> a", "a<mask>b", " <pad> ", "<sep><sep>", "<UNK>, <unk>", "<se<sep>p>"]
-
-
-def test_loads_where_hf_nli_cannot_be_imported(tokenizer, folder, tmp_path):
-    texts = ["A man's dog isn't\u2003a dog.", "", *INJECTIONS, "dog " * 200, "“É” 😍"]
-    program = [sys.executable, "-W", "ignore", "-c", LOAD]
-    result = subprocess.run(
-        program, input=json.dumps([str(folder), texts]), cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
-    encoded, max_length, padding_side, input_names = json.loads(result.stdout)
-
-    assert encoded == dict(tokenizer(texts, texts[::-1], padding=True, truncation=True))
-    assert (max_length, padding_side) == (128, "right")
-    assert input_names == ["input_ids", "token_type_ids", "attention_mask"] == list(encoded)
-
-
-def test_saved_again_by_others_it_is_the_same(tokenizer, folder, tmp_path):
-    """As other projects save it, after training for instance."""
-    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
-    texts = ["A man's dog isn't\u2003a dog.", *INJECTIONS]
-    again, raw = AutoTokenizer.from_pretrained(tmp_path), Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
-    assert dict(again(texts, texts)) == dict(tokenizer(texts, texts))
-    assert again.init_kwargs["text_style"] == "ptb"
-    for text in texts:
-        if text not in SPECIAL_TOKENS:  # of which `tokenizers` alone can't tell who wrote them
-            assert raw.encode(text).ids == tokenizer(text).input_ids
-    save_tokenizer(again, tmp_path)
-    assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
-
-
-@pytest.mark.parametrize("text", INJECTIONS)
-def test_typed_special_tokens_are_ordinary_text(tokenizer, folder, text):
-    for loaded in (tokenizer, AutoTokenizer.from_pretrained(folder)):
-        ids = loaded(text, add_special_tokens=False).input_ids
-        assert ids and not SPECIAL_IDS & set(ids)
-        assert "".join(loaded.convert_ids_to_tokens(ids)) == text.lower().replace(" ", "")
-        raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        assert raw.encode(text, add_special_tokens=False).ids == ids
 
 
 def test_behaves_like_any_tokenizer(tokenizer):
