@@ -102,13 +102,12 @@ def test_a_command_puts_back_what_it_sets(command, model, pairs, tmp_path, unusu
     assert after == before, [(before[name], after[name]) for name in before if before[name] != after[name]]
 
 
-def test_the_second_of_several_processes_prints_only_errors(model, monkeypatch, capsys, unusual):
+def test_the_second_of_several_processes_prints_nothing(model, monkeypatch, capsys, unusual):
     monkeypatch.setenv("RANK", "1")
     before = process_state()
     pair = ["--premise", "a", "--hypothesis", "b"]
     assert main(["predict", "--model_name_or_path", model, *pair]) == 0
     assert capsys.readouterr() == ("", "")
     assert main(["predict", "--model_name_or_path", "nowhere", *pair]) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("hf-nli predict: error: nowhere: not a model folder")
+    assert capsys.readouterr() == ("", "")  # the first one says it
     assert process_state() == before
