@@ -50,6 +50,9 @@ def both(rank, port, folder):
         "told of an error": outcome(on_main, refuse(0)),
     }
     (folder / f"{rank}.json").write_text(json.dumps(outcomes))
+    # Else the threads of the group may outlive the interpreter, which aborts then.
+    PartialState().wait_for_everyone()
+    PartialState().destroy_process_group()
 
 
 def test_two_processes(tmp_path):
