@@ -14,6 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_nli.core.errors import InputError
+from hf_nli.core.processes import leave_others
 from hf_nli.data.splits import read_splits
 from hf_nli.model.folder import SHA256, weights_sha256
 from hf_nli.settings.options import DataOptions
@@ -90,6 +91,7 @@ def main() -> None:
     for split, metrics in (("train", result.metrics), ("eval", trainer.evaluate())):
         trainer.log_metrics(split, metrics)
         trainer.save_metrics(split, metrics | {SHA256: weights_sha256(arguments.folder)})
+    leave_others()
 
 
 if __name__ == "__main__":

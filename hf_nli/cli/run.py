@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -84,15 +85,20 @@ def execute(command: Command, prog: str, argv: Sequence[str] | None = None) -> i
         if first_process():  # all of them say the same
             print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
+    code = 0
     try:
         with session():
             command.execute(*settings)
     except InputError as error:
         if first_process():  # of several processes, all raise it
             print(f"{prog}: error: {error}", file=sys.stderr)
-        return 2
+        code = 2
     except Interrupted as interrupted:
         if first_process():
             print(f"{prog}: {interrupted}", file=sys.stderr)
-        return interrupted.exit_code
-    return 0
+        code = interrupted.exit_code
+    if "WORLD_SIZE" in os.environ:
+        from hf_nli.core.processes import leave_others
+
+        leave_others()
+    return code

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeVar
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
@@ -61,6 +62,12 @@ def on_main(work: Callable[[], T]) -> T:
     broadcast_object_list(outcome)
     _raise_first(outcome)
     return outcome[0]  # type: ignore[return-value]
+
+
+def leave_others() -> None:
+    """Parts from the other processes, at the end of a program: PyTorch may abort it on its way out else."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _raise_first(outcomes: Sequence[object]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from accelerate import PartialState
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.processes import SignalWatch, in_turn, on_main
+from hf_nli.core.processes import SignalWatch, in_turn, leave_others, on_main
 
 
 def refuse(*ranks):
@@ -50,9 +50,7 @@ def both(rank, port, folder):
         "told of an error": outcome(on_main, refuse(0)),
     }
     (folder / f"{rank}.json").write_text(json.dumps(outcomes))
-    # Else the threads of the group may outlive the interpreter, which aborts then.
-    PartialState().wait_for_everyone()
-    PartialState().destroy_process_group()
+    leave_others()
 
 
 def test_two_processes(tmp_path):

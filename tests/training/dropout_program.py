@@ -8,12 +8,13 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from hf_nli.core.processes import leave_others
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.train import train
 
 
 def main() -> None:
-    """Trains, and writes the weights that dropout worked on at first, and what each of its calls dropped."""
+    """Trains, and writes what each call of dropout dropped."""
     model, pairs, folder = sys.argv[1:]
     masks: list[Tensor] = []
 
@@ -25,6 +26,7 @@ def main() -> None:
     recipe = Recipe(dropout=0.5, max_train_steps=3, per_device_train_batch_size=8, mixed_precision="no")
     train(model, pairs, Path(folder) / "run", recipe, pairs)
     torch.save(masks, Path(folder) / f"masks_{PartialState().process_index}.pt")
+    leave_others()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback
 
+from hf_nli.core.processes import leave_others
 from hf_nli.data.load import load_nli
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.trainer import NLITrainer, NLITrainingArguments, make_trainer
@@ -57,6 +58,7 @@ def main() -> None:
     resumed = build(output_dir / "resumed", 35, recipe)
     resumed.train(resume_from_checkpoint=str(output_dir / "whole/checkpoint-3"))
     torch.save([whole.model.state_dict(), resumed.model.state_dict()], output_dir / f"weights_{rank}.pt")
+    leave_others()
 
 
 if __name__ == "__main__":
