@@ -20,7 +20,7 @@ from hf_nli.text.rules import TEXT_STYLES
 
 logger = logging.getLogger(__name__)
 
-OLDEST_TRANSFORMERS = "4.28"  # that loads the folders that we write
+OLDEST_TRANSFORMERS = "4.28.1"  # that loads the folders that we write
 EXAMPLES = (
     ("A soccer game with multiple males playing.", "Some men are playing a sport."),
     ("A man inspects the uniform of a figure.", "The man is sleeping."),
