@@ -8,11 +8,11 @@ import json
 import sys
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import NoReturn, get_type_hints
+from typing import get_type_hints
 
 import yaml
-from transformers import HfArgumentParser
 
+from hf_nli.cli.parser import FlagParser
 from hf_nli.core.errors import InputError
 from hf_nli.core.processes import leave_others
 from hf_nli.data.splits import read_splits
@@ -46,14 +46,6 @@ DataArguments = make_dataclass(
 )
 
 
-class Parser(HfArgumentParser):
-    """A parser whose errors are ours: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises `InputError`; argparse would print all flags first."""
-        raise InputError(message)
-
-
 def read_flags(path: Path) -> list[str]:
     """Reads a .json or .yaml file of names and values as flags, so that both are checked in the same way."""
     text = path.read_text(encoding="utf-8")
@@ -72,11 +64,11 @@ def read_flags(path: Path) -> list[str]:
 
 def main() -> None:
     """Trains, validates, and saves the best model with its results."""
-    parser = Parser((PlaceArguments, DataArguments, NLITrainingArguments), allow_abbrev=False)
+    parser = FlagParser((PlaceArguments, DataArguments, NLITrainingArguments), "finetune_trainer.py")
     given = sys.argv[1:]
     if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):
         given = read_flags(Path(given[0]))
-    places, data, arguments = parser.parse_args_into_dataclasses(given)
+    places, data, arguments = parser.parse(given)
     if not arguments.resume_from_checkpoint:
         arguments.refuse_other_run()
     options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})

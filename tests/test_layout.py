@@ -107,3 +107,8 @@ def test_the_map_in_the_readme():
         assert set(re.findall(r"\w+", modules)) == {
             name.rpartition(".")[2] for name in MODULES if room_of(name) == room and name != f"hf_nli.{room}"
         }
+
+
+def test_files_named_in_the_readme_are_there():
+    named = re.findall(r"`((?:hf_nli|scripts|tests)/[\w/.]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 5 and [path for path in named if not (ROOT / path).exists()] == []

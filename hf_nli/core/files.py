@@ -168,6 +168,11 @@ def joint_sha256(files: Sequence[Path]) -> str | None:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def json_text(content: Any) -> str:
+    """Lays content out as readable JSON with a final newline."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON with a final newline."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes content as `json_text` lays it out."""
+    path.write_text(json_text(content), encoding="utf-8")

@@ -36,11 +36,12 @@ def has_nli_labels(config: PretrainedConfig) -> bool:
     return sorted(_spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
 
 
-def label_order(config: PretrainedConfig) -> list[int]:
+def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]:
     """Finds a model's outputs by the names of their labels.
 
     Args:
         config: A model's configuration.
+        model: What to call the model in errors.
 
     Returns:
         The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order.
@@ -51,7 +52,7 @@ def label_order(config: PretrainedConfig) -> list[int]:
     names = config.id2label or {}
     if not has_nli_labels(config):
         raise InputError(
-            f"the model's labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)} "
+            f"{model}: its labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)} "
             "(fine-tune it first, or name its labels in config.json's id2label)"
         )
     ids = {_spelled(str(name)): int(index) for index, name in names.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from hf_nli.core.files import json_text, write_json
 
 R = TypeVar("R", bound="Report")
 
@@ -24,11 +25,11 @@ class Report:
 
     def to_json(self) -> str:
         """Lays the report out as JSON, with a final newline."""
-        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        return json_text(self.as_dict())
 
     def write(self, path: Path) -> None:
         """Writes the report as a JSON file."""
-        path.write_text(self.to_json(), encoding="utf-8")
+        write_json(path, self.as_dict())
 
     @classmethod
     def from_json(cls: type[R], content: Mapping[str, Any]) -> R:

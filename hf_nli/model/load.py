@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from hf_nli.core.errors import InputError, reason
-from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels
+from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels, label_order
 from hf_nli.settings.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -73,11 +73,8 @@ def load_model(
         )
     foreign = not has_nli_labels(config)
     names = ", ".join(map(str, config.id2label.values()))
-    if foreign and not new_head:
-        raise InputError(
-            f"{model_name_or_path}: its labels are {names}; needs {', '.join(LABELS)} "
-            "(fine-tune it first, or name its labels in config.json's id2label)"
-        )
+    if not new_head:
+        label_order(config, model_name_or_path)  # which refuses other labels
     if foreign:
         config.id2label, config.label2id = dict(ID2LABEL), dict(LABEL2ID)
         config.problem_type = "single_label_classification"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hf_nli.data.table import TokenTable
 from hf_nli.model.precision import Precision
 from hf_nli.settings.recipe import Recipe
 
@@ -84,14 +82,3 @@ class RunIdentity:
 def _change(name: str, there: object, now: object) -> list[str]:
     there, now = ("none" if value is None else value for value in (there, now))
     return [f"{name} {there} there, {now} now"] if there != now else []
-
-
-def data_sha256(table: TokenTable) -> str:
-    """Computes what identifies encoded pairs, from their tokens and labels: 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, values in sorted(table.columns.items()):
-        digest.update(name.encode())
-        digest.update(values.cpu().numpy().data)
-    for values in (table.offsets, table.labels):
-        digest.update(values.cpu().numpy().data)
-    return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from huggingface_hub import ModelCard, snapshot_download
 from yaml import YAMLError
 
+from hf_nli.core.cache import content_key
 from hf_nli.core.files import sha256
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
@@ -129,8 +129,7 @@ class BaseModel:
         weights, training = weights_sha256(folder), read_report(folder, TRAINING)
         if training and training.get(SHA256) != weights:
             training = None  # of other weights
-        files = [folder / CONFIG, *sorted(folder.glob("*.safetensors")), *sorted(folder.glob("pytorch_model*.bin"))]
-        identity = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+        identity = content_key(sha256(folder / CONFIG), weights)
         return cls(public_name(model_name_or_path), folder, weights, identity, training, base_license(folder))
 
     def copy_conversion(self, folder: Path) -> None:

@@ -64,7 +64,7 @@ class Recipe:
     )
     test_each_epoch: bool = field(
         default=False,
-        metadata={"help": "Whether to report in the book's words, with the test accuracy of every epoch."},
+        metadata={"help": "Whether to print d2l's own line after every epoch, with the test accuracy."},
     )
     seed: int = field(default=42, metadata={"help": "Seed of the order, dropout and a split-off validation set."})
 

@@ -14,7 +14,7 @@ from transformers.trainer_utils import SaveStrategy, get_last_checkpoint
 
 from hf_nli.core.errors import InputError
 from hf_nli.model.folder import refuse_other_model
-from hf_nli.model.precision import fast_precision
+from hf_nli.model.precision import resolve_precision
 from hf_nli.settings.options import Truncation
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.compat import ACTIVATION_CHECKPOINTING
@@ -74,7 +74,8 @@ class NLITrainingArguments(TrainingArguments):
             others: Any of Trainer's own arguments.
 
         Raises:
-            InputError: If the recipe has a `tokens_per_batch`, which leaves Trainer without a number of steps.
+            InputError: If the recipe has a `tokens_per_batch`, which leaves Trainer without a number of steps, or a
+                precision that the device lacks.
         """
         if recipe.tokens_per_batch:
             raise InputError("tokens_per_batch: Trainer needs batches of a fixed size; use the Accelerate loop")
@@ -87,7 +88,7 @@ class NLITrainingArguments(TrainingArguments):
             settings[ACTIVATION_CHECKPOINTING] = True
         use_cpu = others.get("use_cpu", False) or parse_flag_from_env("ACCELERATE_USE_CPU")
         device = PartialState(cpu=use_cpu).device.type
-        precision = fast_precision(device) if recipe.mixed_precision == "auto" else recipe.mixed_precision
+        precision = resolve_precision(recipe.mixed_precision, device)
         if precision != "no":
             settings |= {precision: True, "use_cpu": device == "cpu"}  # which it wants to be told
         return cls(str(output_dir), **settings | others)

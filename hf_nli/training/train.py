@@ -24,7 +24,7 @@ from hf_nli.model.folder import RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision
 from hf_nli.runs.checkpoints import find
-from hf_nli.runs.identity import RunIdentity, data_sha256
+from hf_nli.runs.identity import RunIdentity
 from hf_nli.runs.log import RunLog
 from hf_nli.runs.output import key_groups, put_in_place, refuse_unseen, working_folder
 from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
@@ -171,8 +171,8 @@ def _prepare(
     plan = make_plan(inputs.tables["train"].lengths, recipe, accelerator.num_processes)
     identity = RunIdentity(
         model=inputs.base.sha256,
-        train_data=data_sha256(inputs.tables["train"]),
-        validation_data=data_sha256(inputs.tables["validation"]),
+        train_data=inputs.tables["train"].sha256,
+        validation_data=inputs.tables["validation"].sha256,
         recipe=recipe,
         total_steps=plan.total_steps,
         warmup_steps=plan.warmup_steps,

@@ -75,7 +75,6 @@ def make_trainer(
         model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
     )
     order = label_order(model.config)
-    assert order is not None  # load_model takes no other models
     length = input_length(model.config, tokenizer, arguments.max_seq_length)
     train_data, validation_data = (
         _model_labels(encode(pairs, tokenizer, length, arguments.truncation), order)
