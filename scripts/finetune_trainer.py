@@ -83,12 +83,14 @@ def main() -> None:
     for split, metrics in (("train", result.metrics), ("eval", trainer.evaluate())):
         trainer.log_metrics(split, metrics)
         trainer.save_metrics(split, metrics | {SHA256: weights_sha256(arguments.folder)})
-    leave_others()
 
 
 if __name__ == "__main__":
+    code = 0
     try:
         main()
     except (OSError, ValueError) as error:  # of files, and Trainer's own refusals beside ours
         print(f"finetune_trainer.py: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        code = 2
+    leave_others()
+    sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -65,8 +66,13 @@ def on_main(work: Callable[[], T]) -> T:
 
 
 def leave_others() -> None:
-    """Parts from the other processes, at the end of a program: PyTorch may abort it on its way out else."""
+    """Parts from the other processes, at the end of a program: PyTorch may abort it on its way out else.
+
+    Nothing may refer to a model on several processes any more. What PyTorch wraps it in holds the group, and frees
+    it, where it is the last to hold it, while it keeps Python's lock, for which a thread of the group may wait.
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

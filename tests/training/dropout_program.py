@@ -26,8 +26,8 @@ def main() -> None:
     recipe = Recipe(dropout=0.5, max_train_steps=3, per_device_train_batch_size=8, mixed_precision="no")
     train(model, pairs, Path(folder) / "run", recipe, pairs)
     torch.save(masks, Path(folder) / f"masks_{PartialState().process_index}.pt")
-    leave_others()
 
 
 if __name__ == "__main__":
     main()
+    leave_others()

@@ -58,8 +58,8 @@ def main() -> None:
     resumed = build(output_dir / "resumed", 35, recipe)
     resumed.train(resume_from_checkpoint=str(output_dir / "whole/checkpoint-3"))
     torch.save([whole.model.state_dict(), resumed.model.state_dict()], output_dir / f"weights_{rank}.pt")
-    leave_others()
 
 
 if __name__ == "__main__":
     main()
+    leave_others()
