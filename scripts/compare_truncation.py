@@ -28,13 +28,13 @@ from hf_nli.data.table import TokenTable
 from hf_nli.model.load import load_model, load_tokenizer
 from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import predict_logits, score
-from hf_nli.settings.options import DataOptions
+from hf_nli.settings.options import DataOptions, Truncation
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode, kept_lengths
 from hf_nli.training.accelerator import make_accelerator
 from hf_nli.training.train import train
 
-STRATEGIES = ("longest_first", "proportional")
+STRATEGIES: tuple[Truncation, ...] = ("longest_first", "proportional")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def main(setting: Setting) -> None:
             way = STRATEGIES[0] if uncut else strategy  # they make no difference
             scores = [accuracies(setting, max_seq_length, way, seed) for seed in setting.seeds]
             results.append({"max_seq_length": max_seq_length, "truncation": strategy, **cut, "accuracy": scores})
-    facts = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
+    facts: dict[str, Any] = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
     facts |= {"hypothesis_tokens": sum(hypothesis for _, hypothesis in validation), "seeds": setting.seeds}
     with staged(setting.output_dir) as folder:
         write_json(folder / "truncation.json", facts | {"results": results})
@@ -91,7 +91,7 @@ def lengths(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> list[tuple[in
     return counts
 
 
-def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[str, int]:
+def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: Truncation) -> dict[str, int]:
     """Counts the pairs and the tokens that are cut on each side."""
     cut = [(p - kept[0], h - kept[1]) for p, h in pairs for kept in [kept_lengths(p, h, budget, strategy)]]
     return {
@@ -103,7 +103,7 @@ def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[
     }
 
 
-def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> dict[str, float]:
+def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, float]:
     """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
     longest = max(setting.max_seq_lengths)
     fine_tuned(setting, longest, STRATEGIES[0], seed)
@@ -121,7 +121,7 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) 
     return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}
 
 
-def fine_tuned(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> dict[str, Any]:
+def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, Any]:
     """Fine-tunes, if that isn't done yet; gives what all_results.json says."""
     folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
     if not (folder / "all_results.json").exists():
