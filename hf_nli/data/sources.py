@@ -24,7 +24,7 @@ from hf_nli.data.parts import FilePart, Part, TablePart, file_key, loading
 
 logger = logging.getLogger(__name__)
 
-CACHE_VERSION = 1  # of unpacked archives: to be raised when other files of them are taken
+CACHE_VERSION = 2  # of unpacked archives: to be raised when other files of them are taken
 
 SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
 # snli_1.0_dev.txt, multinli_1.0_dev_matched.jsonl, train.csv, train-00000-of-00002.parquet
@@ -186,7 +186,8 @@ def _parts(source: str, files: Sequence[Path], root: Path) -> tuple[FilePart, ..
 
 
 def _relative(file: Path, root: Path) -> str:
-    return str(file.relative_to(root) if file.is_relative_to(root) else file)
+    name = str(file.relative_to(root) if file.is_relative_to(root) else file)
+    return name if name.isprintable() else repr(name)
 
 
 def _tables(source: str, tables: DatasetDict) -> dict[str, Split]:
@@ -205,13 +206,13 @@ def _hub(source: str, name: str | None, revision: str | None) -> dict[str, Split
 
 
 def _unpacked(archive: Path) -> Path:
-    """Unpacks the data files of a zip, once; no member can leave its folder."""
+    """Unpacks the files of a zip, once; no member can leave its folder."""
 
     def write(folder: Path) -> None:
         try:
             with zipfile.ZipFile(archive) as members:
                 # `extract` takes ".." and a leading "/" out of names
-                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_data(member))
+                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_file(member))
         except DAMAGED_ZIP as error:
             raise InputError(f"{archive}: a damaged or encrypted zip ({reason(error)})") from error
         except OSError as error:
@@ -224,6 +225,6 @@ def _unpacked(archive: Path) -> Path:
     return kept_folder(f"unpacked-{content_key(file_key(archive), CACHE_VERSION)}", write)
 
 
-def _is_data(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename)
-    return not member.is_dir() and stem_and_suffix(path)[1] in FORMS and "__MACOSX" not in path.parts
+def _is_file(member: zipfile.ZipInfo) -> bool:
+    name = member.filename
+    return name != "" and not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts

@@ -192,6 +192,7 @@ def parquet_bytes():
         ("half.parquet", parquet_bytes()[:-100], "can't be loaded"),
         ("half.zip", release_zip()[:-30], "not one of .jsonl"),
         ("notes.zip", release_zip("notes.jsonl"), "no files named like"),
+        ("nameless.zip", release_zip().replace(b"snli_1.0", b"\0nli_1.0"), "no files named like"),
         ("pairs.xlsx", b"whatever", "not one of .jsonl"),
         ("cut.zip", b"PK\x03\x04", "not one of .jsonl"),
         ("flipped.zip", release_zip().replace(b"premise", b"premisf", 1), "damaged or encrypted zip"),
@@ -218,7 +219,7 @@ def test_sources_that_are_not_there(tmp_path):
         load_nli("stanfordnlp/snli")
 
 
-def test_zip_members_of_one_name_stay_apart(tmp_path):
+def test_zip_members_of_one_name_stay_apart(tmp_path, caplog):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("one/train-1.jsonl", LINE)
         archive.writestr("two/train-1.jsonl", LINE)
@@ -226,6 +227,7 @@ def test_zip_members_of_one_name_stay_apart(tmp_path):
         archive.writestr("/absolute/test.jsonl", LINE)
     splits = load_nli(str(tmp_path / "two.zip"))
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "test": 1}
+    assert "two.zip: files left out, as no split's or the same in another form: notes/dev.jsonl.md" in caplog.text
 
 
 def test_zip_members_whose_names_flatten_alike_stay_apart(tmp_path):
