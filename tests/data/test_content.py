@@ -6,6 +6,8 @@ import gzip
 import json
 import lzma
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -329,3 +331,53 @@ def test_the_first_row_of_another_field_count_is_named(suffix, rows):
         else:
             assert not wrong
             assert read == [(number, (row[2], row[0])) for number, row in enumerate(rows, 2)]
+
+
+UNREADABLE = """
+import os, sys
+from hf_nli.core.errors import InputError
+from hf_nli.data.load import load_nli
+if os.getuid() == 0:  # who may read everything
+    os.setgid(65534)
+    os.setuid(65534)
+for source in sys.argv[1:]:
+    try:
+        load_nli(source)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_what_may_not_be_read():
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
+        for path, mode in ((folder, 0o755), (cache, 0o777)):
+            os.chmod(path, mode)
+        sources = {"locked": 0, "locked/train.jsonl": 0o644, "open/inner": 0, "file/train.jsonl": 0, "pairs.jsonl": 0}
+        for name in sources:
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            if path.suffix:
+                write_jsonl(path, PAIRS)
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+        for name, mode in sources.items():
+            Path(folder, name).chmod(mode)
+        try:
+            result = subprocess.run(
+                [sys.executable, "-c", UNREADABLE, "locked", "locked/train.jsonl", "open", "file", "pairs.jsonl"],
+                cwd=folder,
+                env=os.environ | {"HF_HOME": cache, "PYTHONPATH": os.pathsep.join(sys.path)},
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+        finally:
+            for name in sources:
+                Path(folder, name.partition("/")[0]).chmod(0o700)
+    assert result.stdout.splitlines() == [
+        "locked: can't be read (no permission)",
+        "locked/train.jsonl: can't be read (Permission denied)",
+        "open/inner: can't be read (Permission denied)",
+        "file, train, train.jsonl: can't be loaded, it is damaged or can't be read (Permission denied)",
+        "pairs.jsonl: can't be read (no permission)",
+    ], result.stderr
