@@ -144,21 +144,20 @@ def _pattern(source: str) -> dict[str, Split] | None:
 def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split]:
     """Groups files by the splits in their names; the log names the others, if there are such files."""
     found: dict[str, list[Path]] = {}
-    whole: dict[str, Path] = {}
-    left_out = []
-    twins = {file.with_suffix("") for file in files if stem_and_suffix(file)[1] == ".jsonl"}
+    whole, left_out = set(), []
+    as_jsonl = {(file.parent, stem_and_suffix(file)[0]) for file in files if stem_and_suffix(file)[1] == ".jsonl"}
     for file in files:
         stem, suffix = stem_and_suffix(file)
         match = _SPLIT_NAME.fullmatch(stem) if suffix in FORMS else None
         # The Stanford release has the same rows as .jsonl and as .txt.
-        if not match or suffix == ".txt" and file.with_suffix("") in twins:
+        if not match or suffix == ".txt" and (file.parent, stem) in as_jsonl:
             left_out.append(file)
             continue
         name = SPLITS[match["split"]] + (match["genre"] or "").replace("-", "_")
         shards = found.setdefault(name, [])
         shards.append(file)
         if not match["shard"]:
-            whole[name] = file
+            whole.add(name)
         if len(shards) > 1 and name in whole:
             raise InputError(f"{source}: both {shards[0]} and {shards[-1]} are its split {name}; name one")
     if found and left_out:
@@ -170,10 +169,10 @@ def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split
 
 
 def _parts(source: str, files: Sequence[Path], root: Path) -> tuple[FilePart, ...]:
-    suffixes = {stem_and_suffix(file)[1] for file in files}
-    if not suffixes <= FORMS.keys():
-        damaged = "; a damaged zip" if suffixes == {".zip"} else ""
-        raise InputError(f"{source}: not one of {', '.join(FORMS)} (or .gz of one){damaged}")
+    suffixes = {stem_and_suffix(file)[1]: file for file in files}
+    if others := suffixes.keys() - FORMS.keys():
+        damaged = "; a damaged zip" if others == {".zip"} else ""
+        raise InputError(f"{suffixes[min(others)]}: not one of {', '.join(FORMS)} (or .gz of one){damaged}")
     if len(suffixes) > 1:
         raise InputError(f"{source}: some files are {' and some '.join(sorted(suffixes))}; name those of one form")
     for file in files:

@@ -154,6 +154,10 @@ def test_no_file_of_a_folder_is_left_out_in_silence(tmp_path, caplog):
         "more/training.jsonl, notes.csv, train.txt",
         f"{tmp_path}, train: 1 rows with an empty hypothesis",
     ]
+    (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress((tmp_path / "train.jsonl").read_bytes()))
+    (tmp_path / "train.jsonl").unlink()
+    assert load_nli(str(tmp_path))["train"].to_list() == EXPECTED
+    (tmp_path / "train.jsonl.gz").rename(tmp_path / "train.jsonl")
     write_csv(tmp_path / "train.csv", PAIRS)
     with pytest.raises(InputError, match="both .*train.csv and .*train.jsonl are its split train; name one"):
         load_nli(str(tmp_path))

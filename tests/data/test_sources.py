@@ -279,6 +279,9 @@ def test_shards_by_pattern(tmp_path):
     write_jsonl(tmp_path / "part-3.jsonl", PAIRS)
     with pytest.raises(InputError, match="some files are .jsonl and some .parquet; name those of one form"):
         load_nli(f"{tmp_path}/part-*")
+    (tmp_path / "part.md").write_text("Notes")
+    with pytest.raises(InputError, match="part.md: not one of .jsonl"):
+        load_nli(f"{tmp_path}/part*")
 
 
 @pytest.mark.parametrize("pattern", ["", "/*"])
