@@ -131,7 +131,7 @@ def _load(
         sha256 = weights_sha256(cached)
     length = input_length(model.config, tokenizer, max_seq_length)
     data = NLIData(dataset, options)
-    wanted = [name for name in data.names if split in (name, data.public_split(name))] if split else []
+    wanted = data.find(split) if split else []
     if split and not wanted:
         raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
     name, pairs = data.read_first(*(wanted or ("test", "validation")))

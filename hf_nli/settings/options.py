@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import label_id, label_set
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, is_permutation, parse_label_map, renamed
 from hf_nli.settings.ranges import check_at_least
 
 Truncation = Literal["longest_first", "proportional"]
@@ -59,12 +59,31 @@ class DataOptions:
     label_names: list[str] | None = field(
         default=None, metadata={"help": "What the label ids 0, 1, … of this data set mean, in their order."}
     )
+    label_map: list[str] | None = field(
+        default=None,
+        metadata={"help": "What other labels mean, as contradictory=contradiction e=entailment."},
+    )
 
     def __post_init__(self) -> None:
-        labels = label_set(self.label_names or ())
-        for name in self.label_names or ():
-            if label_id(name, labels) is None:
-                raise InputError(f"--label_names: {name!r} is not one of {', '.join(labels)}")
+        label_map = self.renamed
+        if self.label_names is not None and not is_permutation(renamed(name, label_map) for name in self.label_names):
+            raise InputError(
+                f"--label_names: {', '.join(map(repr, self.label_names))}; it must be {', '.join(LABELS)}, or "
+                f"{', '.join(TWO_WAY_LABELS)}, each once, in the order of the ids"
+            )
+        columns = [f"{column}_column" for column in COLUMNS]
+        for index, flag in enumerate(columns):
+            name = getattr(self, flag)
+            if name == "":
+                raise InputError(f"--{flag} is empty; give the name of a column")
+            for other in columns[:index]:
+                if name is not None and name == getattr(self, other):
+                    raise InputError(f"--{other} and --{flag} are both {name}; they must differ")
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What labels of other names mean, by `label_map`."""
+        return parse_label_map(self.label_map or ())
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
