@@ -57,7 +57,8 @@ def execute(arguments: ConvertArguments) -> None:
     )
     print(
         f"Converted {report.source} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
-        f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
+        + (f"  from a training checkpoint: its {report.entry}\n" if report.entry else "")
+        + f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
         f"{report.sizes['num_hiddens']} with {report.sizes['num_heads']}\n"
         f"  in {report.seconds:.0f} s; largest difference from d2l's function {report.max_abs_difference:.1e} "
         f"(d2l's own float32: {report.source_float32_difference:.1e})\n"

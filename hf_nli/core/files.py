@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pooch
 from filelock import FileLock
@@ -140,7 +140,43 @@ def locked(path: str | Path) -> FileLock:
     return FileLock(locks / f"{hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()}.lock")
 
 
-def is_zip(path: str | Path) -> bool:
+def refuse_bomb(name: str, unpacked: int, size: int) -> None:
+    """Refuses content that would take far more memory than the file that it is in.
+
+    Args:
+        name: The file, for people.
+        unpacked: The bytes that its content would take.
+        size: The bytes that the file has.
+
+    Raises:
+        InputError: If the content is larger than any that compression explains: texts become ten times their file's
+            size, weights hardly more than it.
+    """
+    if unpacked > 100 * size + 2**26:
+        raise InputError(f"{name}: {size:,} bytes that would become {unpacked:,}; that is no file of data or weights")
+
+
+def refuse_zip_bomb(name: str, members: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Refuses a zip that declares to become far larger, or could become so while it is unpacked.
+
+    A member that is read in pieces of a few KiB then gives no more than it declares: what is deflated is unpacked by
+    the piece, and `zipfile` raises `BadZipFile` if it goes on after that. Other methods unpack a piece as a whole.
+
+    Args:
+        name: The file, for people.
+        members: What will be unpacked of it.
+        size: The bytes that the file has.
+
+    Raises:
+        InputError: If it is such a zip.
+    """
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{name}: {member.filename} is not deflated, but compressed in another way; zip it again")
+    refuse_bomb(name, sum(member.file_size for member in members), size)
+
+
+def is_zip(path: str | Path | IO[bytes]) -> bool:
     """Says whether a file is a zip, also if it is a damaged one, which opening it will tell."""
     try:
         return zipfile.is_zipfile(path)

@@ -87,6 +87,7 @@ def convert(
             source=checkpoint.source,
             sha1=checkpoint.sha1,
             framework=checkpoint.framework,
+            entry=checkpoint.entry,
             sizes=dataclasses.asdict(checkpoint.sizes),
             hidden_size=config.hidden_size,
             num_attention_heads=config.num_attention_heads,

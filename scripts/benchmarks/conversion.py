@@ -17,9 +17,10 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from hf_nli.core.files import write_json
-from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes, read_checkpoint
+from hf_nli.d2l.checkpoint import Sizes, read_checkpoint
 from hf_nli.d2l.convert import convert, with_head
 from hf_nli.d2l.reference import Probe, d2l_outputs
+from hf_nli.d2l.source import PARAMETERS, VOCABULARY
 from hf_nli.sample.checkpoint import initial_state
 from hf_nli.text.tokenizer import SPECIAL_TOKENS
 
