@@ -1,0 +1,212 @@
+"""The files of a model, in a folder or on the Hub, and what its config.json must say before anything is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, StrictDataclassError
+from safetensors import SafetensorError
+from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+
+from hf_nli.core.errors import InputError
+from hf_nli.model.folder import CONFIG
+
+# How a damaged folder, a missing package and an unreachable Hub show in Transformers.
+UNLOADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+    pickle.UnpicklingError,
+)
+_MANY = 100  # of layers, which are built quickly, and of labels
+_REASON = 300  # characters
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model is.
+
+    Attributes:
+        name: A model folder or Hub id.
+        revision: The branch, tag or commit of a model on the Hub.
+        cache_dir: Where to keep what is downloaded, if not in Hugging Face's cache.
+    """
+
+    name: str
+    revision: str | None = None
+    cache_dir: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise InputError("--model_name_or_path is empty; give a model folder or a Hub id")
+        if self.is_here:
+            return
+        if os.path.exists(self.name):
+            raise InputError(f"{self.name} is a file; give the model folder that it is in")
+        if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", self.name):
+            raise InputError(f"{self.name}: no such folder")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a folder here, not a model on the Hub; of names that no path can have, it isn't."""
+        return os.path.isdir(self.name)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What Transformers' `from_pretrained` is to know: no code of a model folder is ever run."""
+        return {"revision": self.revision, "cache_dir": self.cache_dir, "trust_remote_code": False}
+
+    def find(self, file: str) -> Path | None:
+        """Finds a file of the model; None if it has none of that name.
+
+        Raises:
+            InputError: If the Hub can't be asked, or has no such model.
+        """
+        with self.told():
+            if self.is_here:
+                path = Path(self.name) / file
+                return path if path.is_file() else None
+            try:
+                return Path(hf_hub_download(self.name, file, revision=self.revision, cache_dir=self.cache_dir))
+            except EntryNotFoundError:
+                return None
+
+    def read_object(self, file: str) -> dict[str, Any] | None:
+        """Reads a JSON file of the model that holds an object; None if there is none.
+
+        Raises:
+            InputError: If it holds something else.
+        """
+        path = self.find(file)
+        if path is None:
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.name}: {file}, line {error.lineno}: it isn't JSON ({error.msg})") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{self.name}: {file} can't be read ({_said(error)})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{self.name}: {file} holds a {type(content).__name__}, not an object")
+        return content
+
+    def lacks(self, what: str, remedy: str = "") -> InputError:
+        """Makes the error of a model that has not what it must have.
+
+        Args:
+            what: The missing file, for people.
+            remedy: What to do about it in a folder.
+        """
+        if self.is_here:
+            return InputError(f"{self.name}: no {what}{remedy}")
+        return InputError(
+            f"{self.name}: no such folder, and no {what} of such a model on the Hub, if it can be reached"
+        )
+
+    @contextmanager
+    def told(self, what: str = "") -> Iterator[None]:
+        """Tells in one line what other libraries say of a model that they can't load.
+
+        Args:
+            what: The file that they read, or what was tried; for people.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            # The tokenizers library raises the bare `Exception`.
+            if type(error) is not Exception and not isinstance(error, UNLOADABLE):
+                raise
+            if not what:
+                what = "not a model folder" if self.is_here else "no such folder, and not a model on the Hub"
+                what += " that can be loaded"
+            raise InputError(f"{self.name}: {what} ({_said(error)})") from error
+
+
+def _said(error: BaseException) -> str:
+    """What another library's error says, in one line that isn't too long."""
+    if isinstance(error, KeyError):
+        return f"no such key: {error}"
+    return (" ".join(str(error).split()) or type(error).__name__)[:_REASON]
+
+
+def read_config(source: ModelSource, tensors: int | None = None) -> PretrainedConfig:
+    """Reads a model's configuration.
+
+    Args:
+        source: Where the model is.
+        tensors: How many tensors its weights have: of more layers than that it can't be made.
+
+    Raises:
+        InputError: If there is none, or it can't be right.
+    """
+    content = source.read_object(CONFIG)
+    if content is None:
+        raise source.lacks(CONFIG, f"; if it is d2l's checkpoint, run hf-nli convert --source {source.name} first")
+    kind = content.get("model_type")
+    if kind is None:
+        raise InputError(f"{source.name}: {CONFIG} has no model_type; it isn't a Transformers model's")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        code = "; code of its own (auto_map) is never run" if "auto_map" in content else ""
+        raise InputError(f"{source.name}: {CONFIG}: model_type is {kind!r}, which Transformers doesn't know{code}")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if "/" in str(content.get(key)):
+            raise InputError(
+                f"{source.name}: {CONFIG}: {key} names code on the Hub ({content[key]}), which is never run"
+            )
+    _check_labels(source, content)
+    limit = _MANY if tensors is None else max(_MANY, tensors)
+    for key, value in _numbers(content):
+        if re.search("layers?($|_)|_groups?($|_)", key) and value > limit:
+            raise InputError(
+                f"{source.name}: {CONFIG}: {key} is {value}; its weights have {tensors or 'fewer'} tensors"
+            )
+    with source.told(f"{CONFIG} describes no {kind} model"):
+        return AutoConfig.from_pretrained(source.name, **source.options)
+
+
+def _check_labels(source: ModelSource, content: dict[str, Any]) -> None:
+    """Raises `InputError` if the outputs' names aren't numbered as the outputs are."""
+    labels, count = content.get("id2label"), content.get("num_labels")
+    if isinstance(count, int) and count > 100 * _MANY:
+        raise InputError(f"{source.name}: {CONFIG}: num_labels is {count}; NLI has 3")
+    if labels is None:
+        return
+    if not isinstance(labels, dict):
+        raise InputError(f"{source.name}: {CONFIG}: id2label is a {type(labels).__name__}, not an object")
+    wanted = [str(index) for index in range(len(labels))]
+    if set(labels) != set(wanted):
+        raise InputError(
+            f"{source.name}: {CONFIG}: the keys of id2label are {', '.join(labels)}; they must be {', '.join(wanted)}"
+        )
+
+
+def _numbers(content: object) -> Iterator[tuple[str, int]]:
+    """All whole numbers of a JSON object with their keys, those of objects in it included."""
+    if isinstance(content, list):
+        for each in content:
+            yield from _numbers(each)
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            if isinstance(value, int):
+                yield key, value
+            yield from _numbers(value)
