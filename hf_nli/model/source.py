@@ -116,7 +116,7 @@ class ModelSource:
             remedy: What to do about it in a folder.
         """
         if self.is_here:
-            return InputError(f"{self.name}: no {what}{remedy}")
+            return InputError(f"{self.name}: not a model folder: no {what}{remedy}")
         return InputError(
             f"{self.name}: no such folder, and no {what} of such a model on the Hub, if it can be reached"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -55,30 +56,30 @@ RANGES = {
     "embedding_lr_multiplier": RATE,
     "weight_decay": RATE,
     "max_grad_norm": RATE,
-    "warmup_steps": RATE,
     "warmup_ratio": SHARE,
     "dropout": SHARE,
     "seed": Range(0, 2**32 - 1),  # NumPy takes no other
 }
 
 
-def check_number(name: str, value: object, whole: bool = True) -> None:
+def check_number(name: str, value: object, whole: bool = True, allowed: Range | None = None) -> None:
     """Refuses a number that its flag can't be.
 
     Args:
-        name: The flag's name, one of `RANGES`.
+        name: The flag's name.
         value: What was given.
         whole: Whether only whole numbers will do.
+        allowed: The numbers that it may be; by default those of `RANGES`.
 
     Raises:
         InputError: If it is no such number, infinite, or out of its range.
     """
-    allowed = RANGES[name]
+    allowed = allowed or RANGES[name]
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         raise InputError(f"--{name} is {value!r}; it must be a {'whole ' if whole else ''}number")
     number = cast(float, value)
     # A NaN fails as well.
-    if not (allowed.minimum <= number <= allowed.maximum and number < allowed.below):
+    if not (allowed.minimum <= number <= min(allowed.maximum, sys.float_info.max) and number < allowed.below):
         finite = "" if whole else ", and finite"
         raise InputError(f"--{name} is {value}; it must be {allowed}{finite}")
 

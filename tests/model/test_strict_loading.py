@@ -102,7 +102,7 @@ REFUSED = {
     "no kind": (config(model_type=None), r"config\.json has no model_type"),
     "code": (config(model_type="mine", auto_map={"AutoConfig": "mine.C"}), r"model_type is 'mine'.*never run"),
     "code from the Hub": (config(attn_implementation="a/b"), r"config\.json: attn_implementation names code"),
-    "no config": (without("config.json"), r"no config\.json; .* run hf-nli convert --source"),
+    "no config": (without("config.json"), r"not a model folder: no config\.json; .* run hf-nli convert --source"),
     "damaged config": (text("config.json", '{\n"a": 1\n"b"'), r"config\.json, line 3: it isn't JSON"),
     "listed config": (text("config.json", "[]"), r"config\.json holds a list"),
     "deep config": (text("config.json", "[" * 10**5), r"config\.json can't be read"),
