@@ -80,7 +80,7 @@ def check_number(name: str, value: object, whole: bool = True, allowed: Range | 
     number = cast(float, value)
     # A NaN fails as well.
     if not (allowed.minimum <= number <= min(allowed.maximum, sys.float_info.max) and number < allowed.below):
-        finite = "" if whole else ", and finite"
+        finite = ", and finite" if allowed == RATE else ""
         raise InputError(f"--{name} is {value}; it must be {allowed}{finite}")
 
 

@@ -233,7 +233,7 @@ def test_a_pickle_that_is_code_alone(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "export", "train", "push"])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export", "train"])
 def test_code_of_a_folder_is_never_run(command, pairs, tmp_path):
     """Whatever is answered on standard input."""
     folder = write_tiny_model(tmp_path / "model")
@@ -246,12 +246,12 @@ def test_code_of_a_folder_is_never_run(command, pairs, tmp_path):
         "evaluate": ["--dataset", pairs, "--output_dir", tmp_path / "out"],
         "export": ["--output_dir", tmp_path / "out"],
         "train": ["--dataset", pairs, "--output_dir", tmp_path / "out"],
-        "push": ["--repo_id", "user/model"],
     }[command]
-    flags = [*flags, "--model_dir" if command == "push" else "--model_name_or_path", folder]
+    flags = [*flags, "--model_name_or_path", folder]
     program = [sys.executable, "-m", "hf_nli", command, *map(str, flags)]
     done = subprocess.run(program, input="y\n" * 10, capture_output=True, text=True)
-    assert done.returncode == 2 and "y/N" not in done.stdout + done.stderr
+    assert done.returncode == 2 and "model_type is 'mine'" in done.stderr.splitlines()[-1]
+    assert "y/N" not in done.stdout + done.stderr
     assert not (tmp_path / "ran").exists() and not (tmp_path / "out").exists()
 
 
