@@ -37,7 +37,7 @@ UNLOADABLE = (
     pickle.UnpicklingError,
 )
 _MANY = 100  # of layers, which are built quickly, and of labels
-_REASON = 300  # characters
+_REASON, _LONGEST_ID = 300, 96  # characters; the latter is the Hub's rule
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class ModelSource:
             return
         if os.path.exists(self.name):
             raise InputError(f"{self.name} is a file; give the model folder that it is in")
-        if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", self.name):
-            raise InputError(f"{self.name}: no such folder")
+        if len(self.name) > _LONGEST_ID or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", self.name):
+            raise InputError(f"{self.name}: not a model folder: no such folder")
 
     @property
     def is_here(self) -> bool:
@@ -118,7 +118,8 @@ class ModelSource:
         if self.is_here:
             return InputError(f"{self.name}: not a model folder: no {what}{remedy}")
         return InputError(
-            f"{self.name}: no such folder, and no {what} of such a model on the Hub, if it can be reached"
+            f"{self.name}: not a model folder: no such folder, and no {what} of such a model on the Hub, as far as it "
+            "can be reached"
         )
 
     @contextmanager
@@ -136,9 +137,7 @@ class ModelSource:
             # The tokenizers library raises the bare `Exception`.
             if type(error) is not Exception and not isinstance(error, UNLOADABLE):
                 raise
-            if not what:
-                what = "not a model folder" if self.is_here else "no such folder, and not a model on the Hub"
-                what += " that can be loaded"
+            what = what or "not a model folder or Hub id that can be loaded"
             raise InputError(f"{self.name}: {what} ({_said(error)})") from error
 
 

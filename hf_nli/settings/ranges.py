@@ -34,8 +34,8 @@ class Range:
 
 
 COUNT = Range(1, 10**9)  # enough for anybody, and what is counted up to it ends
-RATE = Range(0.0)
-SHARE = Range(0.0, below=1.0)
+RATE = Range(0)
+SHARE = Range(0, below=1)
 
 # By the names of the flags, whichever command has them.
 RANGES = {

@@ -269,10 +269,10 @@ def test_a_huge_configuration_takes_little_memory(tmp_path):
     ("name", "message"),
     [
         ("", "--model_name_or_path is empty; give a model folder or a Hub id"),
-        ("missing/folder/model", "missing/folder/model: no such folder$"),
-        ("./missing", "./missing: no such folder$"),
-        ("x/" + "y" * 300, "^x/y+: no such folder"),
-        ("user/missing", "user/missing: no such folder, and no .* on the Hub"),
+        ("missing/folder/model", "missing/folder/model: not a model folder: no such folder$"),
+        ("./missing", "./missing: not a model folder: no such folder$"),
+        ("x/" + "y" * 300, "^x/y+: not a model folder: no such folder"),
+        ("user/missing", "user/missing: not a model folder: no such folder, and no .* on the Hub"),
         (__file__, "is a file; give the model folder"),
     ],
 )
