@@ -17,9 +17,10 @@ from transformers import (
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels, label_order
+from hf_nli.model.config import check_config, read_config
 from hf_nli.model.fit import check_fit, check_tokenizer, has_tokenizer, longest_input
 from hf_nli.model.folder import CONFIG
-from hf_nli.model.source import ModelSource, read_config
+from hf_nli.model.source import ModelSource
 from hf_nli.model.weights import broken_weight, check_described, left_out, stored_tensors
 from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
@@ -144,6 +145,8 @@ def load_tokenizer(
         InputError: If there is none, none that is fast, or one that takes too short pairs.
     """
     source = ModelSource(str(model_name_or_path), revision, cache_dir)
+    if config := source.read_object(CONFIG):  # at which Transformers looks, too
+        check_config(source, config)
     if not has_tokenizer(source):
         raise source.lacks("tokenizer (tokenizer.json, or a vocabulary such as vocab.txt)")
     for name in ("tokenizer.json", "tokenizer_config.json"):

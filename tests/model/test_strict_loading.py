@@ -302,3 +302,14 @@ def test_positions_after_padding(tmp_path):
     model(input_ids=ids[:, :29])
     with pytest.raises((IndexError, RuntimeError)):
         model(input_ids=ids)
+
+
+@pytest.mark.parametrize("kind", ["code", "a billion labels", "damaged config", "a short length"])
+def test_a_tokenizer_alone(kind, tmp_path):
+    """As `inspect` needs it: of a model that is refused, it isn't read either."""
+    write_tiny_model(tmp_path)
+    damage, message = REFUSED.get(kind, (tokenizer(model_max_length=3), "model_max_length is 3"))
+    damage(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        load_tokenizer(str(tmp_path))
+    assert "trust_remote_code" not in str(error.value)
