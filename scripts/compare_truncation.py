@@ -29,6 +29,7 @@ from hf_nli.model.load import load_model, load_tokenizer
 from hf_nli.model.precision import resolve_precision
 from hf_nli.model.score import predict_logits, score
 from hf_nli.settings.options import DataOptions, Truncation
+from hf_nli.settings.ranges import check_number, check_numbers
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode, kept_lengths
 from hf_nli.training.accelerator import make_accelerator
@@ -53,6 +54,13 @@ class Setting:
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
     num_train_epochs: int = field(default=Recipe.num_train_epochs, metadata={"help": "Passes over the training data."})
     seeds: list[int] = field(default_factory=lambda: [1], metadata={"help": "A fine-tuning is run with each."})
+
+    def __post_init__(self) -> None:
+        check_numbers("max_seq_length", self.max_seq_lengths)
+        check_numbers("seed", self.seeds)
+        check_number("num_train_epochs", self.num_train_epochs)
+        if self.max_train_samples is not None:
+            check_number("max_train_samples", self.max_train_samples)
 
 
 def main(setting: Setting) -> None:

@@ -202,7 +202,7 @@ def with_head(checkpoint: Checkpoint, d2l_label_order: Sequence[str] | None = No
 @torch.inference_mode()
 def _prove(checkpoint: Checkpoint, folder: Path) -> Differences:
     """Compares the saved folder with d2l's function; raises if they differ."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False).eval()
     rows, source_rows = [], []
     for probe in probes(checkpoint):
         pooled = model.bert(**probe.inputs).pooler_output

@@ -21,6 +21,7 @@ from hf_nli.core.report import Report
 from hf_nli.inference.export_check import check, check_batches
 from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
+from hf_nli.settings.ranges import check_choice
 from hf_nli.text.tokenizer import save_tokenizer
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -79,6 +80,7 @@ def export(
         InputError: If a package is missing, if the model can't be loaded, if the program's answers are off by more
             than `export_check.check` allows, or if `output_dir` holds a model. Nothing is written then.
     """
+    check_choice("format", format, ("onnx",))
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(f"export needs {', '.join(missing)}; pip install 'hf-nli[export]'")

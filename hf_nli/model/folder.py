@@ -189,7 +189,7 @@ def read_json(folder: str | Path, name: str) -> Any:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s is left out: it can't be read (%s)", path, error)
         return None
 
@@ -220,5 +220,5 @@ def speaks_of(path: Path) -> str | None:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text.strip().rpartition("\n")[2] if path.suffix == ".jsonl" else text)
         return content.get(SHA256) if isinstance(content, dict) else None
-    except (OSError, ValueError, UnidentifiedImageError):
+    except (OSError, ValueError, RecursionError, UnidentifiedImageError):
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, is_permutation, parse_label_map, renamed
-from hf_nli.settings.ranges import check_at_least
+from hf_nli.settings.ranges import check_number, check_settings
 
 Truncation = Literal["longest_first", "proportional"]
 TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
@@ -38,10 +39,12 @@ class RunOptions:
     )
 
     def __post_init__(self) -> None:
+        check_settings(self)
         steps = self.checkpointing_steps
-        if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
-            raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        check_at_least(self, {"checkpoints_total_limit": 1, "logging_steps": 1})
+        if steps not in (None, "epoch"):
+            if not re.fullmatch("[0-9]{1,12}", steps):
+                raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
+            check_number("checkpointing_steps", int(steps))
 
 
 @dataclass(frozen=True)

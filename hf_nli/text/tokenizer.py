@@ -126,7 +126,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         _hide_special_tokens(content, config)
     write_json(file, content)
     write_json(config_file, config)
-    if _encoded(AutoTokenizer.from_pretrained(folder)) != _encoded(tokenizer):
+    if _encoded(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)) != _encoded(tokenizer):
         raise RuntimeError(f"{folder}: the tokenizer as saved doesn't give the ids that it gave before")
 
 

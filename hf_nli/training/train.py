@@ -13,7 +13,6 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.card.card import card_matters_less, write_card
-from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.processes import in_turn, on_main
@@ -30,6 +29,7 @@ from hf_nli.runs.output import key_groups, put_in_place, refuse_unseen, working_
 from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
 from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
+from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
@@ -79,8 +79,8 @@ def train(
         Interrupted: If the process got SIGTERM or SIGINT; a checkpoint was written.
     """
     recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
-    if max_train_samples is not None and max_train_samples < 1:
-        raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
+    if max_train_samples is not None:
+        check_number("max_train_samples", max_train_samples)
     packages = versions()
     with flushed_denormals():
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)

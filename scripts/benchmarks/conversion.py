@@ -45,7 +45,7 @@ def exactness(folder: Path, workspace: Path) -> None:
     """Compares the converted model and d2l's function in float32 with the reference."""
     probe, reference = read_reference(folder / "reference.npz", "pooled")
     convert(str(folder), workspace / "model", num_heads=4)
-    model = AutoModelForSequenceClassification.from_pretrained(workspace / "model").eval()
+    model = AutoModelForSequenceClassification.from_pretrained(workspace / "model", trust_remote_code=False).eval()
     checkpoint, _ = with_head(read_checkpoint(str(folder), num_heads=4))
     d2l, _ = d2l_outputs(checkpoint, probe, torch.float32)
     width = checkpoint.sizes.num_hiddens

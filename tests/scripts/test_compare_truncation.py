@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts/compare_truncation.py"
 
 
@@ -53,3 +55,18 @@ def test_bad_input_is_one_line(model, tmp_path):
     )
     assert result.returncode == 2 and "nowhere.jsonl" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max_seq_lengths", "16", "-5"], "--max_seq_length is -5"),
+        (["--seeds", "1", "-1"], "--seed is -1"),
+        (["--num_train_epochs", "0"], "--num_train_epochs is 0"),
+    ],
+)
+def test_lists_are_checked_before_any_work(flags, message, model, tmp_path):
+    places = ["--model_name_or_path", model, "--dataset", "nowhere.jsonl", "--output_dir", str(tmp_path / "out")]
+    result = subprocess.run([sys.executable, SCRIPT, *places, *flags], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 2 and message in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
