@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +17,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
-from hf_nli.model.folder import MODEL, TOKENIZER, holds_model, refuse_other_model, replace_model_folder
+from hf_nli.core.staging import link
+from hf_nli.model.folder import MODEL, TOKENIZER, holds_model, model_folder, refuse_other_model
 from hf_nli.runs.checkpoints import list_checkpoints
 from hf_nli.text.tokenizer import save_tokenizer
 
@@ -73,8 +73,9 @@ def refuse_unseen(folder: Path) -> None:
 def put_in_place(folder: Path, output_dir: Path) -> None:
     """Makes a complete run the content of `output_dir`, if it worked beside it."""
     if folder != output_dir:
-        replace_model_folder(folder, output_dir)
-        folder.parent.rmdir()
+        with model_folder(output_dir, overwrite=True) as new:
+            shutil.copytree(folder, new, copy_function=link, dirs_exist_ok=True)
+        shutil.rmtree(folder.parent)
 
 
 def _replacement(output_dir: Path) -> Path:
@@ -148,7 +149,7 @@ def keep_best(folder: Path, checkpoint: Path) -> None:
     (checkpoint / BEST).mkdir()
     for file in folder.iterdir():
         if any(fnmatch(file.name, pattern) for pattern in (*MODEL, *TOKENIZER)):
-            _link(file, checkpoint / BEST / file.name)
+            link(file, checkpoint / BEST / file.name)
 
 
 def restore_best(checkpoint: Path, folder: Path) -> None:
@@ -160,11 +161,4 @@ def restore_best(checkpoint: Path, folder: Path) -> None:
         return
     with staged(folder) as temporary:
         for file in kept.iterdir():
-            _link(file, temporary / file.name)
-
-
-def _link(file: Path, new: Path) -> None:
-    try:
-        os.link(file, new)
-    except OSError:  # not every file system has links
-        shutil.copyfile(file, new)
+            link(file, temporary / file.name)
