@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hf_nli.core.errors import InputError
 
-# What a disk answers when it can't take a file. PyTorch's writer keeps the reason to itself.
+# What a disk answers when it can't take a file. The writers of PyTorch and NumPy keep the reason to themselves.
 _REFUSALS: tuple[int, ...] = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -22,7 +22,7 @@ _REFUSALS: tuple[int, ...] = (
     errno.ENOTDIR,
 )
 _REFUSALS += (errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EBUSY, errno.EXDEV, errno.EEXIST)
-_PYTORCH = ("PytorchStreamWriter failed writing", "unexpected pos")
+_IN_PART = ("PytorchStreamWriter failed writing", "unexpected pos", "problem writing element", "requested and")
 OTHER_FOLDER = "choose another --output_dir"
 
 
@@ -95,9 +95,9 @@ def _refusal(error: Exception) -> str | None:
     """What a disk answered, if an error says that; Rust's and C++'s have it in their text alone."""
     if isinstance(error, InputError):
         return None
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno:
         return error.strerror if error.errno in _REFUSALS else None
     text = str(error)
-    if any(words in text for words in _PYTORCH):
+    if any(words in text for words in _IN_PART):
         return "a file could be written in part only; the disk may be full"
     return next((os.strerror(number) for number in _REFUSALS if f"(os error {number})" in text), None)
