@@ -78,6 +78,17 @@ def run_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Iterato
                 shutil.rmtree(model, ignore_errors=True)
 
 
+def drop_interrupted(output_dir: Path) -> None:
+    """Deletes what a run left that was interrupted and could go on, but not a complete model."""
+    replacement = _replacement(output_dir)
+    if replacement.exists():
+        shutil.rmtree(replacement.parent)
+    elif not holds_model(output_dir):
+        for checkpoint in list_checkpoints(output_dir):
+            shutil.rmtree(checkpoint)
+        _drop(RunFolder(output_dir, output_dir / _UNFINISHED, output_dir), existed=False)
+
+
 def _drop(run: RunFolder, existed: bool) -> None:
     if run.model == run.checkpoints:  # beside the output folder
         shutil.rmtree(run.checkpoints.parent, ignore_errors=True)
