@@ -114,7 +114,8 @@ def reproduce(
         report = on_main(
             lambda: _convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, overwrite_output_dir)
         )
-        done = None if overwrite_output_dir else on_main(lambda: _trained(folder, dataset, recipe))
+        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        done = None if goes_on or overwrite_output_dir else on_main(lambda: _trained(folder, dataset, recipe))
         training = done or train(
             str(converted),
             dataset,

@@ -101,7 +101,7 @@ class Bench:
         self.cases = {
             "convert": Case([*convert, *to], out, [overwrite], ["--text_style", "wikitext"]),
             "train": Case([*train, *to], out, [overwrite], ["--seed", "2"]),
-            "evaluate": Case(["evaluate", *ours, *data, *to], out, [], ["--split", "dev"]),
+            "evaluate": Case(["evaluate", *ours, *data, *to], out, [], ["--split", "validation"]),
             "predict": Case(["predict", *ours, *pair], None, [], None),
             "export": Case(["export", *ours, *to], out, [overwrite], ["--int8"]),
             "push": Case(["push", *ours, "--repo_id", "user/nli"], None, [], None),
@@ -238,8 +238,7 @@ def main() -> int:
                     command = names[number % len(names)]
                     outcome = bench.try_one(command, fault, chance)
                     tally[fault, command][outcome.partition(":")[0]] += 1
-                    if outcome not in GOOD:
-                        print(f"{fault}, {command}, number {number}: {outcome}", file=sys.stderr)
+                    print(f"{fault}, {command}, number {number + 1}: {outcome}", file=sys.stderr, flush=True)
         finally:
             if bench.mounted:
                 subprocess.run(["umount", "--lazy", str(bench.disk)], check=True)
