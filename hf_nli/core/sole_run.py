@@ -33,11 +33,10 @@ def sole_run(output_dir: str | Path) -> Iterator[Path]:
     lock = locked(target / "run")  # not the folder's own, which is held for moments
     holder = Path(lock.lock_file).with_suffix(".json")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout as error:
         raise InputError(f"{output_dir}: {_told(holder)}; wait for its end, or {OTHER_FOLDER}") from error
-    with lock:
-        lock.release()  # `acquire` counts, too
+    with held:
         clean(target)
         holder.write_text(json.dumps({"process": os.getpid(), "started": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}))
         yield target
