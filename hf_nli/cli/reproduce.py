@@ -162,7 +162,8 @@ def _refuse(
 
     model, wanted = folder / "model", run_options and run_options.resume_from_checkpoint
     if not wanted and speaks_of(folder / "scores/eval_results.json") == weights_sha256(model):
-        refuse_other_model(model, overwrite)  # that of a run that is complete
+        for name in ("converted", "model"):  # of a run that is complete
+            refuse_other_model(folder / name, overwrite)
     if wanted == "latest" and not overwrite and not list_checkpoints(model):
         raise InputError(f"{model}: no checkpoint to resume from; run without --resume_from_checkpoint")
     data = NLIData(dataset, data_options)
