@@ -161,7 +161,8 @@ def _refuse(
     from hf_nli.runs.checkpoints import list_checkpoints
 
     model, wanted = folder / "model", run_options and run_options.resume_from_checkpoint
-    if not wanted and speaks_of(folder / "scores/eval_results.json") == weights_sha256(model):
+    weights = weights_sha256(model)
+    if not wanted and weights and speaks_of(folder / "scores/eval_results.json") == weights:
         for name in ("converted", "model"):  # of a run that is complete
             refuse_other_model(folder / name, overwrite)
     if wanted == "latest" and not overwrite and not list_checkpoints(model):
