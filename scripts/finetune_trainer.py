@@ -6,15 +6,17 @@ python scripts/finetune_trainer.py arguments.yaml
 
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 
 from hf_nli.cli.parser import FlagParser
 from hf_nli.core.errors import InputError
-from hf_nli.core.processes import leave_others
+from hf_nli.core.processes import leave_others, on_main
+from hf_nli.core.sole_run import sole_run
 from hf_nli.data.splits import read_splits
 from hf_nli.model.folder import SHA256, weights_sha256
 from hf_nli.settings.options import DataOptions
@@ -69,6 +71,13 @@ def main() -> None:
     if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):
         given = read_flags(Path(given[0]))
     places, data, arguments = parser.parse(given)
+    with ExitStack() as stack:
+        on_main(lambda: stack.enter_context(sole_run(arguments.folder)))
+        fine_tune(places, data, arguments)
+
+
+def fine_tune(places: Any, data: Any, arguments: NLITrainingArguments) -> None:
+    """Does it, with the flags as they were read."""
     if not arguments.resume_from_checkpoint:
         arguments.refuse_other_run()
     options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})

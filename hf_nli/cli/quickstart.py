@@ -67,6 +67,7 @@ def quickstart(output_dir: str | Path) -> str:
     Raises:
         InputError: If the folder can't be written to, or holds models that aren't of an earlier quickstart.
     """
+    from hf_nli.core.sole_run import sole_run
     from hf_nli.d2l.convert import convert
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.inference.predictor import predict
@@ -76,10 +77,10 @@ def quickstart(output_dir: str | Path) -> str:
     from hf_nli.training.train import train
 
     folder = Path(output_dir)
-    again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
-    for name in ("converted", "model"):
-        refuse_other_model(folder / name, again)
-    with _one_thread():
+    with _one_thread(), sole_run(folder):
+        again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
+        for name in ("converted", "model"):
+            refuse_other_model(folder / name, again)
         sample = write_sample(folder / "sample")
         report = convert(
             str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again

@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hf_nli.core.disk import check_output
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
@@ -147,6 +148,7 @@ def _load(
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
+    check_output(output_dir)
     if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
         raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
 

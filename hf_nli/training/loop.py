@@ -22,7 +22,7 @@ from hf_nli.model.weights import broken_weight
 from hf_nli.runs import checkpoints
 from hf_nli.runs.identity import RunIdentity
 from hf_nli.runs.log import RunLog
-from hf_nli.runs.output import keep_best, restore_best, save_model
+from hf_nli.runs.output import RunFolder, keep_best, restore_best, save_model
 from hf_nli.runs.state import EpochScores, LoopState, Sums
 from hf_nli.settings.options import RunOptions
 from hf_nli.training.optimization import Learner
@@ -45,7 +45,7 @@ class Run:
         plan: The steps.
         options: Checkpoints and reports.
         identity: What a run that goes on from a checkpoint of this one has to have in common with it.
-        folder: The folder of the run.
+        folder: Where the run keeps what.
         keys: The keys of the model's weights, see `output.key_groups`.
         log: Where to tell what happens.
         state: Where the run is.
@@ -57,7 +57,7 @@ class Run:
     plan: Plan
     options: RunOptions
     identity: RunIdentity
-    folder: Path
+    folder: RunFolder
     keys: list[set[str]]
     log: RunLog
     state: LoopState
@@ -72,7 +72,7 @@ class Run:
 
         Raises:
             InputError: If a loss, a weight or a logit became NaN or infinite.
-            Interrupted: If the process got SIGTERM or SIGINT; a checkpoint was written.
+            Interrupted: If the process got SIGTERM, SIGINT or SIGHUP; a checkpoint was written.
         """
         state, plan = self.state, self.plan
         with SignalWatch() as signals, self._progress_bar() as bar:
@@ -116,7 +116,7 @@ class Run:
         """Makes everything what it was at a checkpoint of this run."""
         self.accelerator.load_state(checkpoint)
         if self.accelerator.is_main_process:
-            restore_best(checkpoint, self.folder)
+            restore_best(checkpoint, self.folder.model)
         self.log.restore(checkpoint)
         logger.info("Going on from %s, after step %d of %d", checkpoint, self.state.step, self.plan.total_steps)
 
@@ -146,7 +146,7 @@ class Run:
         scores = self._scores(self.state.epoch, trained)
         self.log.epoch(scores)
         if self.state.end_epoch(scores):
-            save_model(self.accelerator, self.learner.model, self.tokenizer, self.folder, self.keys)
+            save_model(self.accelerator, self.learner.model, self.tokenizer, self.folder.model, self.keys)
 
     def _refuse_broken(self, sums: Sums) -> None:
         """Raises `InputError`, on all processes, if a loss wasn't finite, or a weight isn't."""
@@ -185,13 +185,15 @@ class Run:
 
     def _checkpoint(self) -> None:
         self.state.stop_clock()
-        with checkpoints.writing(self.accelerator, self.folder, self.state.step, self.identity) as checkpoint:
+        with checkpoints.writing(
+            self.accelerator, self.folder.checkpoints, self.state.step, self.identity
+        ) as checkpoint:
             self.accelerator.save_state(checkpoint)
             self.log.save(checkpoint)
             if self.state.best and self.accelerator.is_main_process:
-                keep_best(self.folder, checkpoint)
+                keep_best(self.folder.model, checkpoint)
         if self.accelerator.is_main_process:
-            checkpoints.prune(self.folder, self.options.checkpoints_total_limit)
+            checkpoints.prune(self.folder.checkpoints, self.options.checkpoints_total_limit)
         self.state.start_clock()
 
     def _signal(self, signals: SignalWatch) -> int:

@@ -198,11 +198,10 @@ class NLITrainer(Trainer):
         if name := broken_weight(cast(PreTrainedModel, self.model)):
             raise InputError(f"the weights are NaN or infinite ({name}): nothing is saved; lower --learning_rate")
         ours = self.state.global_step > 0 and target.resolve() == self.args.folder.resolve()
-        with model_folder(target, ours or self.args.overwrite_output_dir) as folder:
+        kept = ("checkpoint-*",) if ours else ()
+        with model_folder(target, ours or self.args.overwrite_output_dir, kept) as folder:
             super().save_model(str(folder), _internal_call)
             save_tokenizer(self.tokenizer, folder)
-            for checkpoint in target.glob("checkpoint-*") if ours else ():
-                checkpoint.rename(folder / checkpoint.name)
 
 
 class ProcessSeed(TrainerCallback):
