@@ -70,4 +70,6 @@ def execute(arguments: ConvertArguments) -> None:
     )
 
 
-COMMAND = Command("convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute)
+COMMAND = Command(
+    "convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute, ("hf_nli.d2l.convert",)
+)

@@ -43,4 +43,4 @@ def execute(arguments: ExportArguments) -> None:
     )
 
 
-COMMAND = Command("export", "write a model folder as ONNX", (ExportArguments,), execute)
+COMMAND = Command("export", "write a model folder as ONNX", (ExportArguments,), execute, ("hf_nli.inference.export",))

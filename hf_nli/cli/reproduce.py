@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
@@ -102,7 +103,9 @@ def reproduce(
     from hf_nli.model.folder import read_epochs
     from hf_nli.training.train import train
 
-    folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    folder = Path(output_dir)
+    with accelerate_starts():
+        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
     on_main(lambda: _check_splits(dataset, data_options))
     goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
@@ -168,4 +171,9 @@ COMMAND = Command(
     "the book's chapter: download, convert, fine-tune on SNLI, test",
     (ReproduceArguments, Recipe, DataOptions, RunOptions),
     execute,
+    (
+        "hf_nli.d2l.convert",
+        "hf_nli.evaluation.evaluate",
+        "hf_nli.training.train",
+    ),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, model_help
 from hf_nli.cli.push import published
-from hf_nli.cli.session import first_process
+from hf_nli.core.environment import first_process
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
@@ -80,4 +80,13 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         print(published(push(arguments.output_dir, arguments.destination)))
 
 
-COMMAND = Command("train", "fine-tune a model folder", (TrainArguments, Recipe, DataOptions, RunOptions), execute)
+COMMAND = Command(
+    "train",
+    "fine-tune a model folder",
+    (TrainArguments, Recipe, DataOptions, RunOptions),
+    execute,
+    (
+        "hf_nli.training.train",
+        "hf_nli.hub.push",
+    ),
+)

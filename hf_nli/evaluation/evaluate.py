@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
@@ -80,7 +81,9 @@ def evaluate(
         InputError: If the model or the data can't be loaded, `split` isn't there, the device lacks the precision, or
             `output_dir` holds another model.
     """
-    accelerator, options = Accelerator(), data_options or DataOptions()
+    options = data_options or DataOptions()
+    with accelerate_starts():
+        accelerator = Accelerator()
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
     inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
