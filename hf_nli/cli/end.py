@@ -10,14 +10,16 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from hf_nli.cli.output import standard_streams, to_nowhere
+from hf_nli.cli.output import Output, standard_streams, to_nowhere
 from hf_nli.cli.signals import Signals
 from hf_nli.core.environment import first_process
 from hf_nli.core.errors import InputError, Interrupted, reason
 from hf_nli.core.versions import VERSION
 
 _BROKEN_PIPE = 128 + 13  # as if SIGPIPE had ended it
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Of the machine or of what was given, wherever they come up.
 _OF_THE_MACHINE = {
     getattr(errno, name)
@@ -25,6 +27,23 @@ _OF_THE_MACHINE = {
         "ENOSPC EDQUOT EFBIG EIO EROFS EACCES EPERM EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP ENOTDIR EISDIR ESTALE"
     ).split()
 }
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a command ended.
+
+    Attributes:
+        code: The exit code.
+        line: What to say.
+        everywhere: Whether each of several processes has to say it, as the others may have ended in another way.
+        asked_for: Whether help or a version was asked for, and printed.
+    """
+
+    code: int
+    line: str = ""
+    everywhere: bool = False
+    asked_for: bool = False
 
 
 def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
@@ -43,37 +62,54 @@ def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
         SystemExit: After --help and --version, as from argparse.
     """
 
-    code = _end(prog, work, closing)
-    if processes := sys.modules.get("hf_nli.core.processes"):  # what was done without it has no others
-        processes.leave_others()  # when the error, which holds on to a model, is gone
-    return code
+    def tell(line: str, everywhere: bool = False) -> None:
+        if line and (everywhere or first_process()):
+            try:
+                print(f"{prog}: {printable(line)}", file=sys.stderr, flush=True)
+            except OSError:  # nobody can be told
+                to_nowhere(sys.stderr)
+
+    with standard_streams() as output, Signals(lambda number: tell(_stopped(number).line), closing) as signals:
+        ending = _ending(work, signals, output)
+        # The error is gone by now, and with it what it held on to: progress bars, which end their lines, and models.
+        tell(ending.line, ending.everywhere)
+        if processes := sys.modules.get("hf_nli.core.processes"):  # what was done without it has no others
+            processes.leave_others()
+    if ending.asked_for:
+        raise SystemExit(ending.code)
+    return ending.code
 
 
-def _end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
-    def stopped(number: int) -> None:
-        _tell(prog, f"stopped by {signal.Signals(number).name}")
-
-    with standard_streams() as output, Signals(stopped, closing) as signals:
-        if output is None:
-            _tell(prog, "error: standard output is closed; give it a place, if only > /dev/null")
-            return 1
-        failure: BaseException | None = None
+def _ending(work: Callable[[Signals], None], signals: Signals, output: Output | None) -> _Ending:
+    if output is None:
+        return _Ending(1, "error: standard output is closed; give it a place, if only > /dev/null")
+    ending = _Ending(0)
+    try:
         try:
             work(signals)
-        except BaseException as error:  # the last net: what falls through it would be a traceback
-            failure = error
-        output.finish()
-        if isinstance(failure, Interrupted):
-            _tell(prog, str(failure))
-            return failure.exit_code
-        if signals.noted or isinstance(failure, KeyboardInterrupt):
-            stopped(signals.noted or signal.SIGINT)
-            return 128 + (signals.noted or signal.SIGINT)
-        if output.failure and (failure is None or isinstance(failure, OSError | SystemExit)):
-            return _lost_output(prog, output.failure)
-        if isinstance(failure, SystemExit):
-            raise failure
-        return _explained(prog, failure) if failure else 0
+        finally:
+            signals.at_once = True
+    except SystemExit:
+        ending = _Ending(0, asked_for=True)
+    except Interrupted as interrupted:
+        return _Ending(interrupted.exit_code, str(interrupted))
+    except KeyboardInterrupt:
+        return _stopped(signals.noted or signal.SIGINT)
+    except BaseException as error:  # the last net: what falls through it would be a traceback
+        # A signal may have become another library's error, and an error of the output is told below.
+        ending = _Ending(0) if signals.noted or error is output.failure else _explained(error)
+    output.finish()
+    if signals.noted:
+        return _stopped(signals.noted)
+    if output.failure and ending.code == 0:
+        if isinstance(output.failure, BrokenPipeError):  # as `head` ends a pipe: nobody wants to know
+            return _Ending(_BROKEN_PIPE)
+        return _Ending(1, f"error: standard output can't be written to ({output.failure.strerror})")
+    return ending
+
+
+def _stopped(number: int) -> _Ending:
+    return _Ending(128 + number, f"stopped by {signal.Signals(number).name}")
 
 
 def printable(text: str) -> str:
@@ -87,45 +123,28 @@ def printable(text: str) -> str:
     )
 
 
-def _tell(prog: str, line: str, all_processes: bool = False) -> None:
-    if all_processes or first_process():
-        try:
-            print(f"{prog}: {printable(line)}", file=sys.stderr, flush=True)
-        except OSError:  # nobody can be told
-            to_nowhere(sys.stderr)
-
-
-def _lost_output(prog: str, error: OSError) -> int:
-    if isinstance(error, BrokenPipeError):  # as `head` ends a pipe: nobody wants to know
-        return _BROKEN_PIPE
-    _tell(prog, f"error: standard output can't be written to ({error.strerror})")
-    return 1
-
-
-def _explained(prog: str, error: BaseException) -> int:
-    """Says in a line what went wrong; gives the exit code."""
+def _explained(error: BaseException) -> _Ending:
+    """Says in a line what went wrong."""
     if isinstance(error, InputError):
-        _tell(prog, f"error: {error}")  # of several processes, all raise it
-        return 2
+        return _Ending(2, f"error: {error}")  # of several processes, all raise it
     if line := _cause(error):
-        _tell(prog, f"error: {line}", all_processes=True)
-        return 2
+        return _Ending(2, f"error: {line}", everywhere=True)
     if os.environ.get("HF_NLI_DEBUG") == "1":
         traceback.print_exception(error)
-    _tell(
-        prog,
+    return _Ending(
+        1,
         f"error: a fault of hf-nli's own, {type(error).__name__}: {reason(error)}; {_write_traceback(error)}, with "
         "what you did; HF_NLI_DEBUG=1 shows the traceback here",
-        all_processes=True,
+        everywhere=True,
     )
-    return 1
 
 
 def _cause(error: BaseException) -> str | None:
     """What of the machine or of what was given an error is due to, and what to do; None for a fault of ours."""
-    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno and error.errno in _OF_THE_MACHINE:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        return f"{where}{error.strerror}; free space, or choose another file or folder"
+        remedy = "free some space" if error.errno in _NO_SPACE else "choose another file or folder"
+        return f"{where}{os.strerror(error.errno)}; {remedy}"
     if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
         return "the current folder was deleted; go to one that is there"
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
