@@ -12,9 +12,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hf_nli.cli.output import Output, standard_streams, to_nowhere
-from hf_nli.cli.signals import Signals
-from hf_nli.core.environment import first_process
+from hf_nli.cli.output import Output, standard_streams, tell
+from hf_nli.cli.signals import Signals, stopped_by
 from hf_nli.core.errors import InputError, Interrupted, reason
 from hf_nli.core.versions import VERSION
 
@@ -61,18 +60,11 @@ def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
     Raises:
         SystemExit: After --help and --version, as from argparse.
     """
-
-    def tell(line: str, everywhere: bool = False) -> None:
-        if line and (everywhere or first_process()):
-            try:
-                print(f"{prog}: {printable(line)}", file=sys.stderr, flush=True)
-            except OSError:  # nobody can be told
-                to_nowhere(sys.stderr)
-
-    with standard_streams() as output, Signals(lambda number: tell(_stopped(number).line), closing) as signals:
+    with standard_streams() as output, Signals(prog, closing) as signals:
         ending = _ending(work, signals, output)
         # The error is gone by now, and with it what it held on to: progress bars, which end their lines, and models.
-        tell(ending.line, ending.everywhere)
+        if ending.line:
+            tell(prog, ending.line, ending.everywhere)
         if processes := sys.modules.get("hf_nli.core.processes"):  # what was done without it has no others
             processes.leave_others()
     if ending.asked_for:
@@ -92,9 +84,9 @@ def _ending(work: Callable[[Signals], None], signals: Signals, output: Output | 
     except SystemExit:
         ending = _Ending(0, asked_for=True)
     except Interrupted as interrupted:
-        return _Ending(interrupted.exit_code, str(interrupted))
+        ending = _Ending(interrupted.exit_code, str(interrupted))
     except KeyboardInterrupt:
-        return _stopped(signals.noted or signal.SIGINT)
+        ending = _stopped(signal.SIGINT)  # or what was noted, see below
     except BaseException as error:  # the last net: what falls through it would be a traceback
         # A signal may have become another library's error, and an error of the output is told below.
         ending = _Ending(0) if signals.noted or error is output.failure else _explained(error)
@@ -109,18 +101,7 @@ def _ending(work: Callable[[Signals], None], signals: Signals, output: Output | 
 
 
 def _stopped(number: int) -> _Ending:
-    return _Ending(128 + number, f"stopped by {signal.Signals(number).name}")
-
-
-def printable(text: str) -> str:
-    """Escapes what would break a line or can't be seen: newlines and control characters of names, undecodable bytes.
-
-    Args:
-        text: What is to be one line.
-    """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
-    )
+    return _Ending(128 + number, stopped_by(number))
 
 
 def _explained(error: BaseException) -> _Ending:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO
 
+from hf_nli.core.environment import first_process
+
 
 class Output:
     """Writes to another stream, with an escape for what its encoding lacks, and notes an error.
@@ -43,6 +45,32 @@ class Output:
             self.failure = error
         if self.failure:
             to_nowhere(self._stream)
+
+
+def tell(prog: str, line: str, everywhere: bool = False) -> None:
+    """Writes a line on standard error.
+
+    Args:
+        prog: What it begins with.
+        line: The line.
+        everywhere: Whether each of several processes is to say it; else the first one does.
+    """
+    if everywhere or first_process():
+        try:
+            print(f"{prog}: {printable(line)}", file=sys.stderr, flush=True)
+        except OSError:  # nobody can be told
+            to_nowhere(sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Escapes what would break a line or can't be seen: newlines and control characters of names, undecodable bytes.
+
+    Args:
+        text: What is to be one line.
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
+    )
 
 
 def to_nowhere(stream: TextIO) -> None:

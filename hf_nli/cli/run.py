@@ -42,18 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return end("hf-nli", lambda _: _overview(arguments), closing=argv is None)
 
 
-def run(name: str) -> int:
-    """Runs one command with the process's own flags; most files in scripts/ are this with a name.
-
-    Args:
-        name: One of `COMMANDS`.
-
-    Returns:
-        The exit code, as from `main`.
-    """
-    return execute(COMMANDS[name], f"hf-nli {name}", sys.argv[1:], closing=True)
-
-
 def execute(command: Command, prog: str, argv: Sequence[str], closing: bool = False) -> int:
     """Reads a command's flags, runs it and tells what went wrong.
 

@@ -9,7 +9,14 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from hf_nli.cli.output import tell
+
 _NUMBERS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
+
+def stopped_by(number: int) -> str:
+    """Says which signal came."""
+    return f"stopped by {signal.Signals(number).name}"
 
 
 class Stopped(KeyboardInterrupt):
@@ -22,7 +29,7 @@ class Signals:
     The first one raises `Stopped`, so that what is half-written vanishes; a second one ends the process at once.
 
     Args:
-        tell: Says which signal came.
+        prog: What the line begins with that says which signal came.
         closing: Whether the process ends after this; signals keep their meaning until it has.
 
     Attributes:
@@ -31,10 +38,10 @@ class Signals:
             loaded, as libraries don't all pass an exception on then, and while Python closes down.
     """
 
-    def __init__(self, tell: Callable[[int], None], closing: bool) -> None:
+    def __init__(self, prog: str, closing: bool) -> None:
         self.noted = 0
         self.at_once = True
-        self._tell = tell
+        self._prog = prog
         self._closing = closing
         self._before = {number: signal.getsignal(number) for number in _NUMBERS}
 
@@ -60,6 +67,6 @@ class Signals:
         self._set(signal.SIG_DFL)
         self.noted = number
         if self.at_once:
-            self._tell(number)
+            tell(self._prog, stopped_by(number))
             os._exit(128 + number)
         raise Stopped
