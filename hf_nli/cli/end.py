@@ -60,6 +60,9 @@ def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
     Raises:
         SystemExit: After --help and --version, as from argparse.
     """
+    if closing and sys.getfilesystemencoding() != "utf-8":
+        # Tokenizers and safetensors take names as UTF-8 alone, which those of other locales then aren't.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     with standard_streams() as output, Signals(prog, closing) as signals:
         ending = _ending(work, signals, output)
         # The error is gone by now, and with it what it held on to: progress bars, which end their lines, and models.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_nli.cli.command import Command
+from hf_nli.cli.flags import WritesModel
 from hf_nli.core.errors import Interrupted
 from hf_nli.settings.recipe import Recipe
 
@@ -51,7 +52,7 @@ Next, the real thing (needs the network; SNLI takes a GPU, or patience):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickstartArguments:
+class QuickstartArguments(WritesModel):
     """Flags of `hf-nli quickstart`."""
 
     output_dir: str = field(metadata={"help": "Folder for the sample and the model."})

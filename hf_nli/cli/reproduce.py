@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, WritesModel
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
@@ -38,7 +38,7 @@ To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NA
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceArguments:
+class ReproduceArguments(WritesModel):
     """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
 
     output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
