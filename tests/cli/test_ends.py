@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,3 +248,32 @@ def test_other_libraries_say_nothing(capsys, monkeypatch):
     command = Command("x", "", (), work, ())
     assert execute(command, "x", []) == 2
     assert capsys.readouterr() == ("", "x: error: no\n") and os.environ["MPLBACKEND"] == "foo"
+
+
+def test_names_of_any_locale(model, tmp_path):
+    """Under LC_ALL=C without Python's UTF-8 mode, where é isn't one that tokenizers can open."""
+    folder = tmp_path / "modèle"
+    shutil.copytree(model, folder)
+    result = hf_nli_command(*PREDICT, str(folder), LC_ALL="C", PYTHONUTF8="0")
+    assert result.returncode == 0 and json.loads(result.stdout)["premise"] == "a", result.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "convert", "export", "quickstart", "reproduce"])
+def test_a_folder_of_a_name_that_is_no_utf_8(command, tmp_path, capsys):
+    needed = {"train": ["--model_name_or_path", "m", "--dataset", "d"], "convert": ["--source", "s"]}
+    needed |= {"export": ["--model_name_or_path", "m"]}
+    assert main([command, *needed.get(command, []), "--output_dir", str(tmp_path / "o\udcff")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and r"o\udcff: the name isn't UTF-8" in error and list(tmp_path.iterdir()) == []
+
+
+def test_a_quickstart_that_is_stopped_can_be_started_again(tmp_path, monkeypatch, capsys):
+    def train(model, corpus, output_dir, *_, **__):
+        (output_dir / "checkpoint-3").mkdir(parents=True)
+        raise Interrupted("stopped, to go on give --resume_from_checkpoint", signal.SIGTERM)
+
+    monkeypatch.setattr("hf_nli.training.train.train", train)
+    assert main(["quickstart", "--output_dir", str(tmp_path)]) == 143
+    error = capsys.readouterr().err
+    assert error.endswith("hf-nli quickstart: stopped by SIGTERM; the same command starts it anew\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"sample", "converted"}

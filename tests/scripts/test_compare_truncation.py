@@ -53,3 +53,18 @@ def test_bad_input_is_one_line(model, tmp_path):
     )
     assert result.returncode == 2 and "nowhere.jsonl" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+def test_what_is_wrong_is_told_before_the_work(model, pairs, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, SCRIPT, "--model_name_or_path", model, "--dataset", pairs, "--output_dir", str(out)]
+    (out / "longest_first-16-1").mkdir(parents=True)
+    (out / "longest_first-16-1/all_results.json").write_text("{")
+    for flags, line in (
+        (["--seeds", "1", "-1"], "--seed is -1"),
+        (["--max_seq_lengths", "16", "-5"], "--max_seq_lengths has -5; each must be at least 5"),
+        (["--max_seq_lengths", "16"], "all_results.json: it doesn't hold an earlier run's accuracy; delete "),
+    ):
+        result = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=300)
+        assert result.returncode == 2 and line in result.stderr.splitlines()[-1], result.stderr
+        assert [path.name for path in out.iterdir()] == ["longest_first-16-1"]
