@@ -59,7 +59,7 @@ def read_flags(path: Path) -> list[str]:
         settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise InputError(f"{path}: the settings can't be read ({why})") from error
+        raise InputError(f"{path}: it can't be read ({why})") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: give names and values, as in learning_rate: 0.0002")
     flags = []

@@ -10,9 +10,9 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts/finetune_trainer.py"
 FILES = {
-    "no such file": ("nowhere.yaml", None, "nowhere.yaml: the settings can't be read (No such file or directory)"),
+    "no such file": ("nowhere.yaml", None, "nowhere.yaml: it can't be read (No such file or directory)"),
     "list": ("list.yaml", "[1]", "list.yaml: give names and values, as in learning_rate: 0.0002"),
-    "damaged": ("damaged.json", "{'a'", "damaged.json: the settings can't be read (Expecting property name"),
+    "damaged": ("damaged.json", "{'a'", "damaged.json: it can't be read (Expecting property name"),
     "word for a number": ("word.json", '{"learning_rate": "fast"}', "--learning-rate: invalid float value: 'fast'"),
     "a needed one is missing": ("few.json", '{"seed": 1}', "arguments are required: --model_name_or_path/"),
 }
