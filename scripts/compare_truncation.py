@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from hf_nli.cli.command import Command
 from hf_nli.cli.run import execute
 from hf_nli.core.errors import InputError
-from hf_nli.settings.options import DataOptions
+from hf_nli.settings.options import DataOptions, Truncation
 from hf_nli.settings.recipe import Recipe
 
 if TYPE_CHECKING:  # what takes torch or datasets is imported where it is used: help and refusals don't wait for it
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-STRATEGIES = ("longest_first", "proportional")
+STRATEGIES: tuple[Truncation, ...] = ("longest_first", "proportional")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def main(setting: Setting) -> None:
             way = STRATEGIES[0] if uncut else strategy  # they make no difference
             scores = [accuracies(setting, max_seq_length, way, seed) for seed in setting.seeds]
             results.append({"max_seq_length": max_seq_length, "truncation": strategy, **cut, "accuracy": scores})
-    facts = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
+    facts: dict[str, Any] = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
     facts |= {"hypothesis_tokens": sum(hypothesis for _, hypothesis in validation), "seeds": setting.seeds}
     with staged(setting.output_dir) as folder:
         write_json(folder / "truncation.json", facts | {"results": results})
@@ -92,7 +92,7 @@ def lengths(pairs: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> list[tupl
     return counts
 
 
-def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[str, int]:
+def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: Truncation) -> dict[str, int]:
     """Counts the pairs and the tokens that are cut on each side."""
     from hf_nli.text.encoding import kept_lengths
 
@@ -106,7 +106,7 @@ def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: str) -> dict[
     }
 
 
-def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> dict[str, float]:
+def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, float]:
     """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
     from hf_nli.core.files import write_json
     from hf_nli.data.splits import read_splits
@@ -133,7 +133,7 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: str, seed: int) 
     return {"fine_tuned_long": read_number(known), "fine_tuned_alike": own}
 
 
-def fine_tuned(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> float:
+def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> float:
     """Fine-tunes, if that isn't done yet; gives the accuracy that all_results.json says."""
     from hf_nli.training.train import train
 
@@ -145,7 +145,7 @@ def fine_tuned(setting: Setting, max_seq_length: int, strategy: str, seed: int) 
     return read_number(folder / "all_results.json", "eval_accuracy")
 
 
-def recipe_of(setting: Setting, max_seq_length: int, strategy: str, seed: int) -> Recipe:
+def recipe_of(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> Recipe:
     """The settings of a fine-tuning."""
     return Recipe(
         max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs

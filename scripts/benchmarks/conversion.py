@@ -62,7 +62,7 @@ def cost(workspace: Path) -> None:
     write_json(workspace / VOCABULARY, tokens)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     report = convert(str(workspace), workspace / "model", num_heads=BERT_BASE.num_heads)
-    figures = f"{report.seconds:.0f} s, peak memory {report.peak_memory / 2**30:.2f} GiB"
+    figures = f"{report.seconds:.0f} s, peak memory {(report.peak_memory or 0) / 2**30:.2f} GiB"
     print(f"bert.base's shape on {torch.get_num_threads()} threads: {figures} ({before:.2f} GiB before), ")
     print(f"largest difference {report.max_abs_difference:.1e}")
 

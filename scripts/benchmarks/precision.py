@@ -48,7 +48,7 @@ def in_onnxruntime(folder: Path, target: Path, int8: bool) -> Measured:
     def run(batch: Batch) -> Tensor:
         return torch.from_numpy(session.run(["logits"], {name: each.numpy() for name, each in batch.items()})[0])
 
-    return run, report["bytes"]
+    return run, report.bytes
 
 
 @torch.inference_mode()

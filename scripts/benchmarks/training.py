@@ -93,7 +93,7 @@ def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> N
         return batch
 
     class TakeTurns(TrainerCallback):
-        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             control.should_training_stop = not done(lengths.pop(0), positions.pop(0))
 
     arguments = TrainingArguments(
@@ -142,7 +142,7 @@ def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> 
     train_ours(setting, workspace, done)
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[argparse.Namespace, Path, Done], None]] = {
     "d2l": train_d2l,
     "trainer": train_trainer,
     "ours": train_ours,
@@ -184,7 +184,8 @@ def prepare(setting: argparse.Namespace, workspace: Path) -> Sizes:
     from encoding import words  # here, so that d2l isn't loaded by the contenders that don't need it
 
     pairs = load_nli(setting.dataset)["train"].select(range(setting.rows))
-    tokenizer, known = build_tokenizer(list(SPECIAL_TOKENS), MAX_LENGTH), set()
+    tokenizer = build_tokenizer(list(SPECIAL_TOKENS), MAX_LENGTH)
+    known: set[str] = set()
     for side in ("premise", "hypothesis"):
         texts = words(tokenizer, pairs[side][:])
         known.update(word for text in texts for word in text.split())

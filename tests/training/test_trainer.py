@@ -344,7 +344,9 @@ def test_script(model, pairs, tmp_path):
 
 def run_script(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return ended.value.code
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
@@ -360,7 +362,7 @@ def test_script_with_a_file(form, model, tmp_path, monkeypatch):
     text = json.dumps(settings)
     (tmp_path / f"arguments.{form}").write_text(text if form == "json" else text.replace("0.005", "5e-3"))
     monkeypatch.chdir(tmp_path)
-    run_script(monkeypatch, f"arguments.{form}")
+    assert run_script(monkeypatch, f"arguments.{form}") == 0
     assert json.loads((tmp_path / "run/all_results.json").read_text())["eval_accuracy"] == 1
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
     classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
@@ -396,9 +398,7 @@ def test_script_says_what_is_wrong_in_a_line(given, message, tmp_path, monkeypat
     texts = {"file.yaml": "", "list.json": "[1]", "bad.yaml": "a: [", "bad.json": "{", "few.json": '{"dataset": "x"}'}
     for name, text in (texts | {"slow.json": '{"learning_rate": "slow"}'}).items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(SystemExit) as stop:
-        run_script(monkeypatch, *given)
-    assert stop.value.code == 2
+    assert run_script(monkeypatch, *given) == 2
     output = capsys.readouterr().err.splitlines()
     assert len(output) == 1 and output[0].startswith(f"finetune_trainer.py: error: {message}")
     assert {path.name for path in tmp_path.iterdir()} == {*texts, "slow.json"}
