@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, WritesModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertArguments:
+class ConvertArguments(WritesModel):
     """Flags of `hf-nli convert`."""
 
     source: str = field(
@@ -71,4 +71,6 @@ def execute(arguments: ConvertArguments) -> None:
     )
 
 
-COMMAND = Command("convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute)
+COMMAND = Command(
+    "convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute, ("hf_nli.d2l.convert",)
+)

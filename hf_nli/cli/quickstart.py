@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_nli.cli.command import Command
+from hf_nli.cli.flags import WritesModel
+from hf_nli.core.errors import Interrupted
 from hf_nli.settings.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hf_nli.runs.report import TrainingResults
 
 RECIPE = Recipe(
     learning_rate=1e-3,
@@ -44,7 +51,7 @@ Next, the real thing (needs the network; SNLI takes a GPU, or patience):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickstartArguments:
+class QuickstartArguments(WritesModel):
     """Flags of `hf-nli quickstart`."""
 
     output_dir: str = field(metadata={"help": "Folder for the sample and the model."})
@@ -74,7 +81,6 @@ def quickstart(output_dir: str | Path) -> str:
     from hf_nli.model.folder import refuse_other_model
     from hf_nli.model.load import load_model
     from hf_nli.sample.sample import write_sample
-    from hf_nli.training.train import train
 
     folder = Path(output_dir)
     with _one_thread(), sole_run(folder):
@@ -85,9 +91,7 @@ def quickstart(output_dir: str | Path) -> str:
         report = convert(
             str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
         )
-        training = train(
-            str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE, overwrite_output_dir=again
-        )
+        training = _train(folder, str(sample.corpus), again)
         scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
         predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
         model_class = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
@@ -107,6 +111,21 @@ def quickstart(output_dir: str | Path) -> str:
         ),
         model_class=model_class,
     ).lstrip("\n")
+
+
+def _train(folder: Path, corpus: str, again: bool) -> TrainingResults:
+    """Fine-tunes; nothing is left of a training that is stopped, as quickstart has no flag to go on from it."""
+    from hf_nli.runs.output import drop_interrupted
+    from hf_nli.training.train import train
+
+    model = folder / "model"
+    try:
+        return train(str(folder / "converted"), corpus, model, RECIPE, overwrite_output_dir=again)
+    except Interrupted as stopped:
+        drop_interrupted(model)
+        number = stopped.exit_code - 128
+        line = f"stopped by {signal.Signals(number).name}; the same command starts it anew"
+        raise Interrupted(line, number) from stopped
 
 
 @contextmanager
@@ -138,5 +157,15 @@ def _load_elsewhere(folder: Path, labels: list[str]) -> str:
 
 
 COMMAND = Command(
-    "quickstart", "the whole path on a built-in sample, without network", (QuickstartArguments,), execute
+    "quickstart",
+    "the whole path on a built-in sample, without network",
+    (QuickstartArguments,),
+    execute,
+    (
+        "hf_nli.d2l.convert",
+        "hf_nli.evaluation.evaluate",
+        "hf_nli.inference.predictor",
+        "hf_nli.sample.sample",
+        "hf_nli.training.train",
+    ),
 )

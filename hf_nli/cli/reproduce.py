@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, WritesModel
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
@@ -39,7 +40,7 @@ To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NA
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceArguments:
+class ReproduceArguments(WritesModel):
     """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
 
     output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
@@ -106,7 +107,9 @@ def reproduce(
     from hf_nli.training.train import train
 
     recipe, data_options = recipe or Recipe(), data_options or DataOptions()
-    folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    folder = Path(output_dir)
+    with accelerate_starts():
+        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
     with ExitStack() as stack:
         on_main(lambda: stack.enter_context(sole_run(folder)))
@@ -210,4 +213,9 @@ COMMAND = Command(
     "the book's chapter: download, convert, fine-tune on SNLI, test",
     (ReproduceArguments, Recipe, DataOptions, RunOptions),
     execute,
+    (
+        "hf_nli.d2l.convert",
+        "hf_nli.evaluation.evaluate",
+        "hf_nli.training.train",
+    ),
 )

@@ -138,4 +138,5 @@ def json_text(content: Any) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes content as `json_text` lays it out."""
-    path.write_text(json_text(content), encoding="utf-8")
+    # Undecodable bytes of a path become \udcXX, which JSON reads as what Python makes of them.
+    path.write_text(json_text(content), encoding="utf-8", errors="backslashreplace")

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_nli.core.disk import check_output
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
@@ -87,7 +88,9 @@ def evaluate(
         check_number("max_seq_length", max_seq_length)
     check_choice("truncation", truncation, get_args(Truncation))
     check_choice("mixed_precision", mixed_precision, (*get_args(Precision), "auto"))
-    accelerator, options = Accelerator(), data_options or DataOptions()
+    options = data_options or DataOptions()
+    with accelerate_starts():
+        accelerator = Accelerator()
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
     inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))

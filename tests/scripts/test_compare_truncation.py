@@ -70,3 +70,16 @@ def test_lists_are_checked_before_any_work(flags, message, model, tmp_path):
     result = subprocess.run([sys.executable, SCRIPT, *places, *flags], capture_output=True, text=True, timeout=300)
     assert result.returncode == 2 and message in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_is_told_before_the_work(model, pairs, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, SCRIPT, "--model_name_or_path", model, "--dataset", pairs, "--output_dir", str(out)]
+    (out / "longest_first-16-1").mkdir(parents=True)
+    (out / "longest_first-16-1/all_results.json").write_text("{")
+    for flags, line in (
+        (["--max_seq_lengths", "16"], "all_results.json: it doesn't hold an earlier run's accuracy; delete "),
+    ):
+        result = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=300)
+        assert result.returncode == 2 and line in result.stderr.splitlines()[-1], result.stderr
+        assert [path.name for path in out.iterdir()] == ["longest_first-16-1"]

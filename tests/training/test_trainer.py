@@ -384,7 +384,7 @@ NEEDED = ["--model_name_or_path", "nowhere", "--dataset", "nowhere.jsonl", "--ou
         ),
         ([*NEEDED, "new", "--dropout", 1], "--dropout is 1.0; it must be at least 0 and less than 1"),
         ([*NEEDED, "new", "--learn", 1], "unknown flag --learn; the nearest is --learning_rate"),
-        (["missing.yaml"], "[Errno 2] No such file or directory: 'missing.yaml'"),
+        (["missing.yaml"], "missing.yaml: it can't be read (No such file or directory)"),
         (["file.yaml"], "file.yaml: give names and values"),
         (["list.json"], "list.json: give names and values"),
         (["bad.yaml"], "bad.yaml: it can't be read (while parsing"),
