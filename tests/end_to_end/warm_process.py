@@ -104,7 +104,9 @@ def real(call: Call) -> Ended:
 
 
 def _ended(code: int | None, call: Call) -> Ended:
-    output, errors = (path.read_text("utf-8", "backslashreplace") if path.exists() else "" for path in call.streams[1:])
+    output, errors = (
+        path.read_text("utf-8", "backslashreplace") if path.exists() else "" for path in call.streams[1:]
+    )
     return Ended(code, output, errors)
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from bad_inputs.forms import bomb, encrypted, zipped
 from bad_inputs.models import Code
-from bad_inputs.rows import CONVERT, REPRODUCE, Row, both, done, refused, remove, tiny_state
+from bad_inputs.rows import CONVERT, REPRODUCE, Content, Row, both, done, refused, remove, tiny_state
 
 TOKENS = [*SPECIAL_TOKENS, *WORDS]
 HEAD = "hidden.0.weight"
@@ -102,7 +102,7 @@ def source(title: str, path: str, *words: str, **settings: Any) -> Row:
     return refused(f"source: {title}", CONVERT.replace("--source ck", f"--source {path}"), *words, **settings)
 
 
-def archive(title: str, content: bytes, *words: str, **settings: Any) -> Row:
+def archive(title: str, content: Content, *words: str, **settings: Any) -> Row:
     return source(title, "ck.zip", r"ck\.zip", *words, files={"ck.zip": content}, **settings)
 
 
@@ -138,19 +138,23 @@ TAKEN = [
     taken("float64", lambda: {name: tensor.double() for name, tensor in tiny_state().items()}),
     taken("parameters that need gradients", lambda: {n: torch.nn.Parameter(t) for n, t in tiny_state().items()}),
     taken("tensors that aren't contiguous", lambda: changed(hidden=tiny_state()[HEAD].T.contiguous().T)),
-    done("checkpoint: an older file form", CONVERT, "carried over", check=same_model, make=lambda f: (f / PARAMETERS).write_bytes(
+    done("checkpoint: an older file form", CONVERT, "carried over", check=same_model,
+        make=lambda f: (f / PARAMETERS).write_bytes(
         saved(tiny_state(), _use_new_zipfile_serialization=False))),
-    done("vocabulary: a dict of ids", CONVERT, "carried over", files={VOCABULARY: json.dumps(ids())}, check=same_model, real=True),
+    done("vocabulary: a dict of ids", CONVERT, "carried over", files={VOCABULARY: json.dumps(ids())},
+        check=same_model, real=True),
     done("vocabulary: a dict in another order", CONVERT, "carried over", check=same_model,
          files={VOCABULARY: json.dumps(dict(reversed(ids().items())))}),
-    done("source: a zip", CONVERT + "--source ck.zip", "carried over", files={"ck.zip": zipped(WHOLE)}, check=same_model),
+    done("source: a zip", CONVERT + "--source ck.zip", "carried over", files={"ck.zip": zipped(WHOLE)},
+        check=same_model),
     done("source: a file of parameters", CONVERT + "--source ck/pretrained.params", "carried over", check=same_model),
 ]  # fmt: skip
 
 STATES = [
     parameters("prefixes on some keys", lambda: prefixed("module.", "_orig_mod.", ""), "module|prefix|key"),
     parameters("a name with and without a prefix", lambda: tiny_state() | prefixed("module."), "module"),
-    parameters("two state dicts", lambda: {"state_dict": tiny_state(), "model": tiny_state(1)}, "state_dict", "model", real=True),
+    parameters("two state dicts", lambda: {"state_dict": tiny_state(), "model": tiny_state(1)}, "state_dict", "model",
+        real=True),
     parameters("a state dict under another name", lambda: TRAINING | {"net": tiny_state()}, r"net|state_dict"),
     parameters("a training checkpoint without one", lambda: TRAINING, "epoch|state dict|state_dict"),
     parameters("state dicts within themselves", lambda: {"model": {"model": {"model": 3}}}, "model|state dict"),
@@ -169,22 +173,30 @@ STATES = [
     parameters("complex numbers", with_tensor(lambda t: t.to(torch.complex64)), HEAD, "complex|floating"),
     parameters("NaN", with_tensor(lambda t: t.fill_(float("nan"))), HEAD, "finite|nan"),
     parameters("infinity", with_tensor(lambda t: t.fill_(float("-inf"))), HEAD, "finite|inf"),
-    parameters("float64 beyond float32", with_tensor(lambda t: t.double().fill_(1e300)), HEAD, "finite|inf|large|range"),
+    parameters("float64 beyond float32", with_tensor(lambda t: t.double().fill_(1e300)), HEAD,
+        "finite|inf|large|range"),
     parameters("a sparse tensor", with_tensor(lambda t: t.to_sparse()), HEAD, "sparse|dense", real=True),
     parameters("a compressed sparse tensor", with_tensor(lambda t: t.to_sparse_csr()), HEAD, "sparse|dense"),
     parameters("a meta tensor", with_tensor(lambda t: t.to("meta")), HEAD, "meta|no (data|values|content)"),
-    parameters("a giant of one number", with_tensor(lambda t: torch.ones(1).expand(10**6, 10**6)), HEAD, "shape|size|large"),
-    parameters("giant embeddings of one number", lambda: changed(embeddings=torch.ones(1).expand(10**9, 8)), EMBEDDINGS,
+    parameters("a giant of one number", with_tensor(lambda t: torch.ones(1).expand(10**6, 10**6)), HEAD,
+        "shape|size|large"),
+    parameters("giant embeddings of one number", lambda: changed(embeddings=torch.ones(1).expand(10**9, 8)),
+        EMBEDDINGS,
                "shape|size|large|number"),
     parameters("a giant width of one number", lambda: changed(
-        hidden=torch.ones(1).expand(10**6, 10**6), embeddings=torch.ones(1).expand(19, 10**6)), "shape|size|large|number"),
-    parameters("a quantized tensor", with_tensor(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), HEAD, "qint8|floating|quantized"),
+        hidden=torch.ones(1).expand(10**6, 10**6), embeddings=torch.ones(1).expand(19, 10**6)),
+            "shape|size|large|number"),
+    parameters("a quantized tensor", with_tensor(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), HEAD,
+        "qint8|floating|quantized"),
     parameters("no width", lambda: tiny_state(num_hiddens=0), "width|size|0|shape"),
     parameters("no inner width", lambda: tiny_state(ffn_num_hiddens=0), "size|0|shape|width"),
-    *[parameters(f"{length} positions", lambda length=length: tiny_state(max_len=length), "max_len|position", str(length))
+    *[parameters(f"{length} positions", lambda length=length: tiny_state(max_len=length), "max_len|position",
+          str(length))
       for length in (0, 1, 2, 4)],
-    parameters("a block left out", lambda: {n.replace("blks.0", "blks.1"): t for n, t in tiny_state().items()}, r"blks\.0"),
-    parameters("a block of a giant number", lambda: tiny_state() | {"encoder.blks.99999999999999999999.ffn.dense1.bias": torch.ones(12)}, "blks|key"),
+    parameters("a block left out", lambda: {n.replace("blks.0", "blks.1"): t for n, t in tiny_state().items()},
+        r"blks\.0"),
+    parameters("a block of a giant number",
+        lambda: tiny_state() | {"encoder.blks.99999999999999999999.ffn.dense1.bias": torch.ones(12)}, "blks|key"),
     parameters("no blocks", lambda: tiny_state(num_blks=0), "blks"),
 ]  # fmt: skip
 
@@ -199,13 +211,15 @@ FILES = [
     parameters("text", b"hello\n", "damaged|neither|not a"),
     parameters("zeros", bytes(1000), "damaged|neither|not a"),
     parameters("a web page", b"<!DOCTYPE html><html>404</html>", "damaged|neither|not a"),
-    parameters("a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "damaged|neither|LFS"),
+    parameters("a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        "damaged|neither|LFS"),
     parameters("a pickle of protocol 4", pickle.dumps({"a": [1]}, 4), "damaged|neither|state dict"),
     parameters("a pickle of protocol 5", pickle.dumps({"a": 1}, 5), "damaged|neither|state dict"),
     parameters("NumPy's form", zipped({"a.npy": b"\x93NUMPY"}), "damaged|neither|not a|state dict|NumPy"),
     parameters("safetensors", save(tiny_state()), "damaged|neither|safetensors"),
     parameters("an MXNet file cut off", (0x112).to_bytes(8, "little") + bytes(20), "damaged|MXNet"),
-    parameters("an MXNet file that declares a giant", (0x112).to_bytes(8, "little") + bytes(8) + b"\xff" * 8 + bytes(64), "damaged|MXNet"),
+    parameters("an MXNet file that declares a giant", (0x112).to_bytes(8,
+        "little") + bytes(8) + b"\xff" * 8 + bytes(64), "damaged|MXNet"),
     parameters("a password", encrypted(saved(tiny_state())), "encrypt|password|damaged"),
     refused("checkpoint: no parameters", CONVERT, r"pretrained\.params", "no such", make=remove(PARAMETERS)),
     refused("checkpoint: a folder as parameters", CONVERT, r"pretrained\.params",
@@ -216,8 +230,8 @@ FILES = [
     archive("a zip of nothing", zipped({}), r"pretrained\.params|no (d2l )?checkpoint|empty"),
     archive("a zip without a vocabulary", zipped({"pretrained.params": WHOLE["d2l/pretrained.params"]}), "vocab"),
     archive("a zip with two", zipped(WHOLE | {"other/pretrained.params": b""}), "2|two"),
-    archive("a bomb that says so", bomb("pretrained.params", 4_000_000_000), "large|big|size|bytes|[GM]i?B"),
-    archive("a bomb that lies", bomb("pretrained.params", 1000, 400), "large|big|size|damaged|vocab|more"),
+    archive("a bomb that says so", lambda: bomb("pretrained.params", 4_000_000_000), "large|big|size|bytes|[GM]i?B"),
+    archive("a bomb that lies", lambda: bomb("pretrained.params", 1000, 400), "large|big|size|damaged|vocab|more"),
     source("an empty name", "''", "--source|empty"),
     source("a mistyped name", "bert.smal", r"bert\.smal", "no such", r"bert\.small"),
     source("a mistyped name without heads", "bert.smal --output_dir new", r"bert\.smal", "no such", r"bert\.small"),
@@ -229,7 +243,8 @@ FILES = [
     source("a newline in the name", "'no\nsuch'", r"no\\nsuch"),
     source("a name on the Hub, offline", "user/name", "user/name", "Hub|offline|no such"),
     refused("source: no heads", "convert --source ck --output_dir new", "--num_heads", "ck"),
-    refused("source: other heads than the published", CONVERT + "--source bert.small --num_heads 3", r"bert\.small", "num_heads"),
+    refused("source: other heads than the published", CONVERT + "--source bert.small --num_heads 3", r"bert\.small",
+        "num_heads"),
     refused("source: reproduce, nothing there", REPRODUCE + "--source nope", "nope", "no such"),
     refused("source: reproduce, a mistyped name", REPRODUCE + "--source bert.smal", r"bert\.smal", "no such"),
     refused("source: reproduce, heads that don't fit", REPRODUCE + "--checkpoint bert.base", "ck", "12|bert.base"),

@@ -18,7 +18,8 @@ from bad_inputs.rows import (
 
 CAFE = "predict --model_name_or_path m --premise 'café \U0001f600' --hypothesis 'a man eats.' "
 LABEL = r'"label": "'
-OUTPUTS = {"predict": PREDICT, "evaluate": EVALUATE, "convert": CONVERT, "cache": "cache", "--help": "--help", "train --help": "train --help",
+OUTPUTS = {"predict": PREDICT, "evaluate": EVALUATE, "convert": CONVERT, "cache": "cache", "--help": "--help",
+    "train --help": "train --help",
            "--version": "--version"}  # fmt: skip
 LONG = TRAIN.replace("epochs 1", "epochs 2000")
 
@@ -30,46 +31,61 @@ def variable(name: str, value: str, command: str = PREDICT, **settings: object) 
 
 
 STREAMS = [
-    *[Row(f"output: full, {name}", command, ("standard output|stdout|output", "space|full|written"), code=1, output="full",
-          forked=False) for name, command in OUTPUTS.items() if name in ("predict", "evaluate", "cache", "train --help")],
-    *[Row(f"output: closed, {name}", command, ("standard output|stdout|output",), code=1, output="closed", forked=False)
+    *[Row(f"output: full, {name}", command, ("standard output|stdout|output", "space|full|written"), code=1,
+          output="full",
+          forked=False) for name, command in OUTPUTS.items() if name in ("predict", "evaluate", "cache",
+              "train --help")],
+    *[Row(f"output: closed, {name}", command, ("standard output|stdout|output",), code=1, output="closed",
+          forked=False)
       for name, command in OUTPUTS.items() if name in ("predict", "convert")],
     *[Row(f"output: a pipe that nobody reads, {name}", command, (), code=(0, 1, 141), output="pipe", forked=False)
       for name, command in OUTPUTS.items() if name in ("predict", "evaluate", "--help")],
     *[done(f"output: {encoding}", CAFE, LABEL, environment={"PYTHONIOENCODING": encoding}, forked=False)
       for encoding in ("ascii", "latin-1", "utf-16")],
-    done("output: ascii, help", "train --help", "--learning_rate", environment={"PYTHONIOENCODING": "ascii"}, forked=False),
-    done("output: the C locale", CAFE, LABEL, environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, forked=False),
+    done("output: ascii, help", "train --help", "--learning_rate", environment={"PYTHONIOENCODING": "ascii"},
+        forked=False),
+    done("output: the C locale", CAFE, LABEL, environment={"LC_ALL": "C", "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0"}, forked=False),
     done("output: the C locale, a name of other letters", CONVERT + "--output_dir neu-ü", "carried over",
          environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, forked=False),
     done("output: bytes that aren't text in a name", CONVERT + "--output_dir new\udcff", "carried over", forked=False),
-    Row("output: ascii, a refusal", "inspect --dataset 'nö\U0001f600.csv'", ("no such",), environment={"PYTHONIOENCODING": "ascii"}, forked=False),
+    Row("output: ascii, a refusal", "inspect --dataset 'nö\U0001f600.csv'", ("no such",),
+        environment={"PYTHONIOENCODING": "ascii"}, forked=False),
 ]  # fmt: skip
 
 
 def stopped(title: str, command: str, number: int, seconds: float, *codes: int) -> Row:
     """A command that gets a signal after some seconds."""
-    return Row(f"signal: {title} after {seconds} s", command, ("interrupt|stop|signal|SIG|terminat|hang|ended",), code=codes,
-               signal=(number, seconds), forked=False)
+    return Row(
+        f"signal: {title} after {seconds} s",
+        command,
+        ("interrupt|stop|signal|SIG|terminat|hang|ended",),
+        code=codes,
+        signal=(number, seconds),
+        forked=False,
+    )
 
 
 SIGNALS = [
     *[stopped(f"{number.name} to {name}", command, number, seconds, *codes)
       for number, codes in ((signal.SIGINT, (130,)), (signal.SIGTERM, (143,)), (signal.SIGHUP, (129, 143)))
-      for name, command, times in (("quickstart", "quickstart --output_dir q", (0.2, 1.5, 7.0)), ("train", LONG, (3.0, 9.0)))
+      for name, command, times in (("quickstart", "quickstart --output_dir q", (0.3, 8.0)), ("train", LONG, (3.0,
+          9.0)))
       for seconds in times],
 ]  # fmt: skip
 
 ENVIRONMENT = [
-    *[variable("HF_HOME", value, command) for value in ("pairs.jsonl", "/proc/nowhere")
-      for command in (INSPECT + "pairs.jsonl", TRAIN, "cache")],
-    *[variable("HOME", value, command) for value in ("/proc/nowhere",) for command in (PREDICT, EVALUATE)],
+    variable("HF_HOME", "pairs.jsonl", INSPECT + "pairs.jsonl"),
+    variable("HF_HOME", "/proc/nowhere", TRAIN),
+    variable("HF_HOME", "/proc/nowhere", "cache"),
+    variable("HOME", "/proc/nowhere", EVALUATE, right=("on 36 pairs",)),
     variable("HF_HUB_OFFLINE", "1", PUSH, stdin=""),
     variable("TMPDIR", "/proc/nowhere"),
     variable("MPLBACKEND", "foo", EVALUATE, right=("on 36 pairs",)),
     variable("MPLCONFIGDIR", "/proc/nowhere", EVALUATE, right=("on 36 pairs",)),
     *[variable(name, value, command, right=("36 pairs",)) for name, value in (
-        ("ACCELERATE_USE_CPU", "foo"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x"), ("ACCELERATE_DYNAMO_BACKEND", "foo"),
+        ("ACCELERATE_USE_CPU", "foo"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x"), ("ACCELERATE_DYNAMO_BACKEND",
+            "foo"),
         ("ACCELERATE_USE_DEEPSPEED", "true"), ("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_MIXED_PRECISION", "foo"),
         ("LOCAL_RANK", "0"), ("LOCAL_RANK", "x"), ("WORLD_SIZE", "2"), ("WORLD_SIZE", "x")) for command in (TRAIN,)],
     *[variable(name, value, EVALUATE, right=("36 pairs",)) for name, value in (

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from bad_inputs.rows import EVALUATE, INSPECT, TRAIN, Row, done, either, refused
+from bad_inputs.rows import EVALUATE, INSPECT, TRAIN, Content, Row, done, either, refused
 
 HEADER = "premise,hypothesis,label\n"
 LINE = "a man runs.,a man eats.,neutral\n"
@@ -72,17 +72,19 @@ def parquet(**columns: object) -> bytes:
 PARQUET = parquet(premise=["a man runs."] * 2, hypothesis=["a man eats."] * 2, label=["neutral"] * 2)
 
 
-def bad(title: str, name: str, content: str | bytes, *words: str, **settings: object) -> Row:
+def bad(title: str, name: str, content: Content, *words: str, **settings: object) -> Row:
     """A file that inspect refuses, and says which."""
-    return refused(f"data: {title}", INSPECT + name, name.replace(".", r"\."), *words, files={name: content}, **settings)
+    return refused(
+        f"data: {title}", INSPECT + name, name.replace(".", r"\."), *words, files={name: content}, **settings
+    )
 
 
-def good(title: str, name: str, content: str | bytes, *words: str, **settings: object) -> Row:
+def good(title: str, name: str, content: Content, *words: str, **settings: object) -> Row:
     """A file that inspect reads."""
     return done(f"data: {title}", INSPECT + name, *words, files={name: content}, **settings)
 
 
-def unsure(title: str, name: str, content: str | bytes, *words: str, right: tuple[str, ...] = (TWO,)) -> Row:
+def unsure(title: str, name: str, content: Content, *words: str, right: tuple[str, ...] = (TWO,)) -> Row:
     """A file that is read rightly, or refused."""
     return either(f"data: {title}", INSPECT + name, *words, right=right, files={name: content})
 
@@ -150,7 +152,8 @@ SHAPES = [
     bad("a key twice in the header", "d.csv", "premise,premise,hypothesis,label\na,b,c,neutral\n", "premise",
         "twice|more than one|2|two|duplicate"),
     bad("no label column", "d.csv", "premise,hypothesis\na,b\n", "label", "--label_column"),
-    bad("a newline in a name", "d.csv", '"pre\nmise",hypothesis,label\na,b,neutral\n', r"pre\\nmise", "--premise_column"),
+    bad("a newline in a name", "d.csv", '"pre\nmise",hypothesis,label\na,b,neutral\n', r"pre\\nmise",
+        "--premise_column"),
     bad("a lone surrogate", "d.jsonl", JSON.replace("man", "\\ud800", 1), "row 1|line 1"),
     bad("an unclosed quotation mark", "d.csv", HEADER + LINE + '"a man runs.,a man eats.,neutral\n' + LINE,
         "row 2", "line [345]|quot"),
@@ -192,11 +195,15 @@ CONTENT = [
     bad("a zip without data", "d.zip", zipped({"README": "nothing"}), r"no .*(file|data|named)", r"jsonl|csv"),
     bad("a zip of nothing", "d.zip", zipped({}), r"no .*(file|data|named)|empty"),
     bad("text named zip", "d.zip", "text", "zip"),
-    bad("a zip bomb that says so", "d.zip", bomb("train.jsonl", 4_000_000_000), "bytes|large|big|size|[GM]i?B"),
-    bad("a zip bomb that lies", "d.zip", bomb("train.jsonl", 1000, 256), "large|big|size|damaged|more|line 1"),
-    bad("a gzip bomb", "d.jsonl.gz", gzip.compress(b" " * 2**24) * 500, "large|big|size|line|long|empty|no rows"),
-    bad("a gzip bomb, json", "d.json.gz", gzip.compress(b"[" + b" " * 2**24) * 500, "large|big|size|line|long|empty"),
-    bad("a gzip bomb, csv", "d.csv.gz", gzip.compress(b"a" * 2**24) * 500, "large|big|size|line|long|empty|column"),
+    bad("a zip bomb that says so", "d.zip", lambda: bomb("train.jsonl", 4_000_000_000),
+        "bytes|large|big|size|[GM]i?B"),
+    bad("a zip bomb that lies", "d.zip", lambda: bomb("train.jsonl", 1000, 256), "large|big|size|damaged|more|line 1"),
+    bad("a gzip bomb", "d.jsonl.gz", lambda: gzip.compress(b" " * 2**24) * 500,
+        "large|big|size|line|long|empty|no rows"),
+    bad("a gzip bomb, json", "d.json.gz", lambda: gzip.compress(b"[" + b" " * 2**24) * 500,
+        "large|big|size|line|long|empty"),
+    bad("a gzip bomb, csv", "d.csv.gz", lambda: gzip.compress(b"a" * 2**24) * 500,
+        "large|big|size|line|long|empty|column"),
     good("a byte order mark and other line ends", "d.csv", b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode(), TWO),
     good("old Macintosh's line ends", "d.csv", CSV.replace("\n", "\r"), TWO),
     good("no newline at the end", "d.jsonl", (JSON * 2).strip(), TWO),
@@ -207,10 +214,12 @@ CONTENT = [
     good("a text over 128 KiB, tabs", "d.tsv", (HEADER + "man " * 50_000 + ",a,neutral\n" + LINE).replace(",", "\t"),
          TWO, "premise .*50000"),
     good("a text over 128 KiB in jsonl", "d.jsonl", JSON + JSON.replace("man", "man " * 50_000, 1), TWO, "5000[0-9]"),
-    good("a quoted text over 128 KiB with commas", "d.csv", HEADER + '"' + "man, " * 50_000 + '",a,neutral\n' + LINE, TWO),
+    good("a quoted text over 128 KiB with commas", "d.csv", HEADER + '"' + "man, " * 50_000 + '",a,neutral\n' + LINE,
+        TWO),
     good("a million words", "d.jsonl", JSON + JSON.replace("man", "man " * 1_000_000, 1), TWO, "100000[0-9]"),
     good("ten thousand columns", "d.csv",
-         "\n".join([",".join([*PAIR, *map(str, range(10_000))]), *[",".join([*PAIR.values(), *"0" * 10_000])] * 2]), TWO),
+         "\n".join([",".join([*PAIR, *map(str, range(10_000))]), *[",".join([*PAIR.values(), *"0" * 10_000])] * 2]),
+             TWO),
 ]  # fmt: skip
 
 
@@ -241,18 +250,23 @@ PATHS = [
     special("a pipe that nobody writes", "d.csv", r"d\.csv", "regular file|not a file|pipe|fifo",
             make=lambda folder: os.mkfifo(folder / "d.csv")),
     special("a dangling link", "d.csv", r"d\.csv", "link|no such", make=lambda f: (f / "d.csv").symlink_to("nowhere")),
-    special("a link to itself", "d.csv", r"d\.csv", "link|no such|symbolic", make=lambda f: (f / "d.csv").symlink_to("d.csv")),
-    special("an empty folder with a suffix", "d.csv", r"d\.csv", "folder|no files|empty", make=lambda f: (f / "d.csv").mkdir()),
+    special("a link to itself", "d.csv", r"d\.csv", "link|no such|symbolic",
+        make=lambda f: (f / "d.csv").symlink_to("d.csv")),
+    special("an empty folder with a suffix", "d.csv", r"d\.csv", "folder|no files|empty",
+        make=lambda f: (f / "d.csv").mkdir()),
     special("a path below a file", "pairs.jsonl/train.csv", "pairs.jsonl", "no such|not a (folder|directory)"),
     special("a folder of a model", "m", r"\bm\b", "no (data )?files|named"),
     special("a pattern of nothing", "'*.parquet'", r"\*\.parquet", "no (such )?files?|match"),
     special("a pattern that is damaged", "'[.csv'", r"\[\.csv", "no such|match"),
-    special("an unknown suffix", "d.xlsx", r"d\.xlsx", r"\.csv", make=lambda f: (f / "d.xlsx").write_bytes(zipped({"x.xml": ""}))),
+    special("an unknown suffix", "d.xlsx", r"d\.xlsx", r"\.csv",
+        make=lambda f: (f / "d.xlsx").write_bytes(zipped({"x.xml": ""}))),
     special("a dataset on the Hub, offline", "user/name", "user/name", "Hub|offline"),
     special("a damaged saved dataset", "saved", "saved", make=saved("state.json", "{")),
     special("a saved dataset of other shape", "saved", "saved", make=saved("dataset_dict.json", "[]")),
-    special("a saved dataset without its files", "saved", "saved", make=saved("dataset_dict.json", '{"splits": ["train"]}')),
-    special("a configuration of files here", "pairs.jsonl --dataset_config x", "Hub", "configuration|--dataset_config"),
+    special("a saved dataset without its files", "saved", "saved", make=saved("dataset_dict.json",
+        '{"splits": ["train"]}')),
+    special("a configuration of files here", "pairs.jsonl --dataset_config x", "Hub",
+        "configuration|--dataset_config"),
     refused("path: validation data that aren't there", TRAIN + "--validation_dataset nope.csv", "nope.csv", "no such"),
     refused("path: train, a pipe", TRAIN + "--dataset d.jsonl", r"d\.jsonl", "regular file|not a file|pipe|fifo",
             make=lambda folder: os.mkfifo(folder / "d.jsonl"), limit=20),

@@ -20,12 +20,16 @@ def bad(title: str, label: object, *words: str, flags: str = "", **settings: obj
     """A label, in the second row, that is refused."""
     first = 0 if flags == NAMES else "neutral"
     files = {"d.jsonl": labelled(first, label)}
-    return refused(f"label: {title}", f"{INSPECT}d.jsonl{flags}", r"d\.jsonl", "row 2", "line 2", *words, files=files, **settings)
+    return refused(
+        f"label: {title}", f"{INSPECT}d.jsonl{flags}", r"d\.jsonl", "row 2", "line 2", *words, files=files, **settings
+    )
 
 
 def taken(title: str, labels: list[object], *words: str, flags: str = "", **settings: object) -> Row:
     """Labels that are taken: the counts of each."""
-    return done(f"label: {title}", f"{INSPECT}d.jsonl{flags}", *words, files={"d.jsonl": labelled(*labels)}, **settings)
+    return done(
+        f"label: {title}", f"{INSPECT}d.jsonl{flags}", *words, files={"d.jsonl": labelled(*labels)}, **settings
+    )
 
 
 def counted(entailment: int, neutral: int, contradiction: int) -> str:
@@ -62,13 +66,15 @@ VALUES = [
             files={"d.parquet": parquet(premise=["a"], hypothesis=["b"], label=[b"neutral\xff"])}),
     refused("label: no row has one", f"{INSPECT}d.jsonl", r"d\.jsonl", "no row", "label", late=True,
             files={"d.jsonl": labelled("-", "-")}),
-    refused("label: evaluate, no row has one", EVALUATE + "--dataset d.jsonl", r"d\.jsonl", "no row", "label", late=True,
+    refused("label: evaluate, no row has one", EVALUATE + "--dataset d.jsonl", r"d\.jsonl", "no row", "label",
+        late=True,
             files={"d.jsonl": labelled("-", "-")}),
     refused("label: train, no row has one", TRAIN + "--dataset d.jsonl", r"d\.jsonl", "no row", "label", late=True,
             files={"d.jsonl": labelled("-", "-")}),
     refused("label: train, two-way data", TRAIN + "--dataset d.jsonl", r"d\.jsonl", "not_entailment", late=True,
             files={"d.jsonl": labelled("entailment", "not_entailment")}),
-    refused("label: train, a row that can't be split", "train --model_name_or_path m --dataset d.jsonl --output_dir new",
+    refused("label: train, a row that can't be split",
+        "train --model_name_or_path m --dataset d.jsonl --output_dir new",
             "--validation_dataset", late=True, files={"d.jsonl": labelled("neutral")}),
 ]  # fmt: skip
 

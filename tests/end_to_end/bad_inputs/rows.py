@@ -30,12 +30,14 @@ PUSH = "push --model_name_or_path m --repo_id user/name "
 REPRODUCE = "reproduce --source ck --dataset folder --output_dir out --overwrite_output_dir --num_train_epochs 1 "
 TRAINER = (
     "scripts/finetune_trainer.py --model_name_or_path m --dataset pairs.jsonl --validation_dataset pairs.jsonl "
-    "--output_dir out --max_steps 1 "
+    "--output_dir new --max_steps 1 "
 )
 TRUNCATION = (
     "scripts/compare_truncation.py --model_name_or_path m --dataset pairs.jsonl --validation_dataset pairs.jsonl "
     "--output_dir scores --num_train_epochs 1 "
 )
+
+Content = str | bytes | Callable[[], bytes]  # of a file; what is large is made when it is needed
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Row:
     words: tuple[str, ...]
     code: int | tuple[int, ...] = 2
     right: tuple[str, ...] = ()
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    files: Mapping[str, Content] = field(default_factory=dict)
     make: Callable[[Path], object] | None = None
     check: Callable[[Path], object] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from bad_inputs.rows import TRAINER, TRUNCATION, Row, done, refused
 
-SETTINGS = {"model_name_or_path": "m", "dataset": "pairs.jsonl", "validation_dataset": "pairs.jsonl", "output_dir": "new"}
+SETTINGS = {
+    "model_name_or_path": "m",
+    "dataset": "pairs.jsonl",
+    "validation_dataset": "pairs.jsonl",
+    "output_dir": "new",
+}
 SETTINGS |= {"max_steps": 1}
 
 
@@ -33,24 +38,30 @@ ROWS = [
     settings("a word in yaml", "a.yml", "hello\n", r"a\.yml", "names and values|word|text"),
     settings("code in yaml", "a.yaml", "!!python/object/apply:os.system ['touch ran']\n", r"a\.yaml"),
     settings("a yaml bomb", "a.yaml", "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)), "a|yaml", limit=30),
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)), "a|yaml",
+            limit=30),
     settings("yaml of other bytes", "a.yaml", b"\xff\xfe\x00\x01", r"a\.yaml"),
     settings("damaged json", "a.json", "{", r"a\.json"),
     settings("a list in json", "a.json", [], r"a\.json"),
-    settings("json without a setting that is needed", "a.json", {"dataset": "pairs.jsonl"}, "model_name_or_path|output_dir"),
-    settings("json with a rate that is a word", "a.json", SETTINGS | {"learning_rate": "fast"}, "learning_rate", "fast"),
+    settings("json without a setting that is needed", "a.json", {"dataset": "pairs.jsonl"},
+        "model_name_or_path|output_dir"),
+    settings("json with a rate that is a word", "a.json", SETTINGS | {"learning_rate": "fast"}, "learning_rate",
+        "fast"),
     settings("json with an unknown setting", "a.json", SETTINGS | {"epochs": 3}, "epochs"),
     settings("json with a newline in a setting", "a.json", SETTINGS | {"no\nsuch": 3}, r"no\\nsuch"),
     settings("json with a batch of 0", "a.json", SETTINGS | {"per_device_train_batch_size": 0}, "batch_size"),
     settings("json with a dict as rate", "a.json", SETTINGS | {"learning_rate": {"a": 1}}, "learning_rate"),
     settings("json of null", "a.json", "null", r"a\.json"),
     done("script: settings that are right", "scripts/finetune_trainer.py a.yaml", "train_loss",
-         files={"a.yaml": "".join(f"{name}: {value}\n" for name, value in SETTINGS.items()) + "learning_rate: 1e-4\n"}),
+         files={"a.yaml": "".join(f"{name}: {value}\n" for name,
+             value in SETTINGS.items()) + "learning_rate: 1e-4\n"}),
     refused("script: the Trainer's folder is a file", TRAINER + "--output_dir pairs.jsonl", r"pairs\.jsonl"),
-    refused("script: the Trainer's folder holds a model", TRAINER, r"\bout\b", "--overwrite_output_dir|choose another"),
-    refused("script: the Trainer's data", TRAINER + "--output_dir new --dataset nope.csv", r"nope\.csv", "no such"),
+    refused("script: the Trainer's folder holds a model", TRAINER + "--output_dir out", r"\bout\b",
+        "--overwrite_output_dir|choose another"),
+    refused("script: the Trainer's data", TRAINER + "--dataset nope.csv", r"nope\.csv", "no such"),
     refused("script: a second file", "scripts/finetune_trainer.py a.yaml b.yaml", r"a\.yaml"),
-    refused("script: nothing to resume", TRAINER + "--output_dir new --resume_from_checkpoint nope", "nope|checkpoint"),
+    refused("script: nothing to resume", TRAINER + "--resume_from_checkpoint nope",
+        "nope|checkpoint"),
     refused("script: a bad seed", TRUNCATION + "--max_seq_lengths 16 --seeds -1", "seed", "-1", real=True),
     refused("script: a giant seed", TRUNCATION + "--max_seq_lengths 16 --seeds 1 4294967296", "seed", "4294967296"),
     refused("script: a bad length after a good one", TRUNCATION + "--max_seq_lengths 16 -5", "max_seq_length", "-5"),
@@ -59,10 +70,14 @@ ROWS = [
     refused("script: no lengths", TRUNCATION + "--max_seq_lengths", "max_seq_lengths"),
     refused("script: no epochs", TRUNCATION + "--max_seq_lengths 16 --num_train_epochs 0", "num_train_epochs"),
     refused("script: no samples", TRUNCATION + "--max_seq_lengths 16 --max_train_samples 0", "max_train_samples"),
-    refused("script: damaged results", TRUNCATION + "--max_seq_lengths 16", r"all_results\.json", make=damaged_results, late=True),
-    refused("script: results in a file's place", TRUNCATION + "--max_seq_lengths 16 --output_dir pairs.jsonl", r"pairs\.jsonl"),
-    refused("script: convert, nothing there", "scripts/convert_d2l_checkpoint.py --source nope --output_dir new --num_heads 2", "nope"),
+    refused("script: damaged results", TRUNCATION + "--max_seq_lengths 16", r"all_results\.json",
+        make=damaged_results, late=True),
+    refused("script: results in a file's place", TRUNCATION + "--max_seq_lengths 16 --output_dir pairs.jsonl",
+        r"pairs\.jsonl"),
+    refused("script: convert, nothing there",
+        "scripts/convert_d2l_checkpoint.py --source nope --output_dir new --num_heads 2", "nope"),
     refused("script: evaluate, batch of 0", "scripts/evaluate_nli.py --model_name_or_path m --dataset pairs.jsonl "
             "--output_dir scores --per_device_eval_batch_size 0", "batch_size"),
-    refused("script: push, nothing there", "scripts/push_to_hub.py --model_name_or_path nope --repo_id user/name", "nope"),
+    refused("script: push, nothing there", "scripts/push_to_hub.py --model_name_or_path nope --repo_id user/name",
+        "nope"),
 ]  # fmt: skip
