@@ -6,14 +6,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from bad_inputs import checkpoints, data, ends, flags, folders, forms, labels, models, scripts
-from bad_inputs.rows import Row, tree, write_template
-from warm_process import Call, Ended, forked, real
+from bad_inputs.rows import CONVERT, TRAIN, Row, tree, write_template
+from warm_process import Call, Ended, forked, real, started
 
 TABLES = (flags, data, forms, labels, models, checkpoints, folders, ends, scripts)
 ROWS = [row for table in TABLES for row in table.ROWS]
@@ -100,3 +101,24 @@ def check(row: Row, ended: Ended, folder: Path, before: dict[str, object], after
         row.check(folder)
     if ended.code == 2:
         assert after == before, {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
+
+
+@pytest.mark.parametrize("output_dir", ["out", "new"])
+def test_two_runs_of_one_folder(output_dir, template, tmp_path):
+    folder, command = tmp_path / "work", TRAIN + f"--output_dir {output_dir} "
+    shutil.copytree(template, folder)
+    (tmp_path / "first").symlink_to("work")
+    first = started(Call(shlex.split(command + "--num_train_epochs 2000"), tmp_path / "first"))
+    try:
+        deadline = time.monotonic() + 60
+        while not list(folder.rglob("train_log.jsonl"))[output_dir == "out" :] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for second in (command, CONVERT + f"--output_dir {output_dir}"):
+            ended = forked(Call(shlex.split(second), folder, limit=30))
+            assert ended.code == 2 and str(first.pid) in lines(ended.errors)[-1], ended
+    finally:
+        first.kill()
+        first.wait()
+    ended = forked(Call(shlex.split(command), folder))
+    assert ended.code == 0, ended
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]

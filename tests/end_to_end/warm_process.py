@@ -79,15 +79,20 @@ def forked(call: Call) -> Ended:
     return _ended(None if killed else process.exitcode, call)
 
 
-def real(call: Call) -> Ended:
-    """Runs a command as people do."""
+def started(call: Call) -> subprocess.Popen[bytes]:
+    """Starts a command as people do, and doesn't wait for it."""
     script = call.argv and call.argv[0].endswith(".py")
     program = [str(PROJECT / call.argv[0]), *call.argv[1:]] if script else ["-m", "hf_nli", *call.argv]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **call.environment}
     call.streams[0].write_text(call.stdin)
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, *program], cwd=call.folder, env=environment, preexec_fn=lambda: _prepare(call)
     )
+
+
+def real(call: Call) -> Ended:
+    """Runs a command as people do."""
+    process = started(call)
     try:
         if call.signal:
             number, seconds = call.signal
@@ -116,7 +121,7 @@ def _prepare(call: Call) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (call.file_size, call.file_size))
     source, output, errors = map(str, call.streams)
     os.dup2(os.open(source, os.O_RDONLY), 0)
-    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     if call.output == "closed":
         os.close(1)
     elif call.output == "pipe":
@@ -125,7 +130,7 @@ def _prepare(call: Call) -> None:
         os.close(reader)
         os.close(writer)
     else:
-        os.dup2(os.open("/dev/full" if call.output == "full" else output, os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(os.open("/dev/full" if call.output == "full" else output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
 
 
 def _run(call: Call) -> None:

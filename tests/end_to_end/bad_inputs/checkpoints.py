@@ -102,8 +102,9 @@ def source(title: str, path: str, *words: str, **settings: Any) -> Row:
     return refused(f"source: {title}", CONVERT.replace("--source ck", f"--source {path}"), *words, **settings)
 
 
-def archive(title: str, content: Content, *words: str, **settings: Any) -> Row:
-    return source(title, "ck.zip", r"ck\.zip", *words, files={"ck.zip": content}, **settings)
+def archive(title: str, content: Content, *words: str, flags: str = "", **settings: Any) -> Row:
+    """A zip that is refused."""
+    return source(title, f"ck.zip {flags}", r"ck\.zip", *words, files={"ck.zip": content}, **settings)
 
 
 def ids(**changes: object) -> dict[str, object]:
@@ -189,7 +190,6 @@ STATES = [
     parameters("a quantized tensor", with_tensor(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), HEAD,
         "qint8|floating|quantized"),
     parameters("no width", lambda: tiny_state(num_hiddens=0), "width|size|0|shape"),
-    parameters("no inner width", lambda: tiny_state(ffn_num_hiddens=0), "size|0|shape|width"),
     *[parameters(f"{length} positions", lambda length=length: tiny_state(max_len=length), "max_len|position",
           str(length))
       for length in (0, 1, 2, 4)],
@@ -230,8 +230,10 @@ FILES = [
     archive("a zip of nothing", zipped({}), r"pretrained\.params|no (d2l )?checkpoint|empty"),
     archive("a zip without a vocabulary", zipped({"pretrained.params": WHOLE["d2l/pretrained.params"]}), "vocab"),
     archive("a zip with two", zipped(WHOLE | {"other/pretrained.params": b""}), "2|two"),
-    archive("a bomb that says so", lambda: bomb("pretrained.params", 4_000_000_000), "large|big|size|bytes|[GM]i?B"),
-    archive("a bomb that lies", lambda: bomb("pretrained.params", 1000, 400), "large|big|size|damaged|vocab|more"),
+    archive("a bomb that says so", lambda: bomb("pretrained.params", 4_000_000_000), "large|big|size|bytes|[GM]i?B",
+            flags="--vocab ck/vocab.json"),
+    archive("a bomb that lies", lambda: bomb("pretrained.params", 1000, 400), "large|big|size|damaged|more",
+            flags="--vocab ck/vocab.json"),
     source("an empty name", "''", "--source|empty"),
     source("a mistyped name", "bert.smal", r"bert\.smal", "no such", r"bert\.small"),
     source("a mistyped name without heads", "bert.smal --output_dir new", r"bert\.smal", "no such", r"bert\.small"),

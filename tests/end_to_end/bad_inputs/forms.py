@@ -41,8 +41,13 @@ def zipped(files: dict[str, bytes | str]) -> bytes:
 
 def encrypted(archive: bytes) -> bytes:
     """A zip whose members say that they need a password."""
-    archive = archive.replace(b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01")
-    return archive.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01")
+    changed = bytearray(archive)
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = archive.find(signature)
+        while start >= 0:
+            changed[start + flags] |= 1
+            start = archive.find(signature, start + 1)
+    return bytes(changed)
 
 
 def zeros(members: int) -> bytes:
