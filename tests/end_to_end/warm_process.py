@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-MEMORY = 8 * 2**30  # bytes of addresses: the libraries take some, whatever a command does
+MEMORY = 5 * 2**30  # bytes of addresses: the libraries take some, whatever a command does
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(

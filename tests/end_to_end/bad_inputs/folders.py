@@ -155,10 +155,10 @@ ROWS = [
                 or (f / "new/checkpoint-1/checkpoint.json").write_text("{}")),
     *[refused(f"folder: a checkpoint of {title}", TRAIN.replace("--overwrite_output_dir",
           "") + "--output_dir new --resume_from_checkpoint new/checkpoint-1",
-              "checkpoint-1", make=lambda f, text=text: (f / "new/checkpoint-1").mkdir(parents=True)
+              "checkpoint-1", late=True, make=lambda f, text=text: (f / "new/checkpoint-1").mkdir(parents=True)
                   or (f / "new/checkpoint-1/checkpoint.json").write_text(text))
       for title, text in (("half an object", "{"), ("a list", "[]"), ("no identity", '{"files": {}}'), ("a number",
           "3"), ("other shapes", '{"files": [], "identity": 3}'))],
     refused("folder: nothing to go on from", TRAIN.replace("--overwrite_output_dir",
-        "") + "--output_dir new --resume_from_checkpoint latest", "checkpoint"),
+        "") + "--output_dir new --resume_from_checkpoint latest", "checkpoint", late=True),
 ]  # fmt: skip
