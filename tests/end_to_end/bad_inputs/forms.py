@@ -147,7 +147,7 @@ SHAPES = [
     bad("a list of lists", "d.json", '[["a", "b", "neutral"]]', "row 1", "object"),
     bad("a list of numbers", "d.json", "[1, 2]", "row 1", "object"),
     bad("an empty object", "d.json", "{}", "premise"),
-    bad("a dict of columns", "d.json", json.dumps({name: [text] for name, text in PAIR.items()}), "list"),
+    bad("a dict of columns", "d.json", json.dumps({name: [text] for name, text in PAIR.items()}), "list|not a text"),
     bad("null as a line", "d.jsonl", "null\n", "line 1", "object"),
     bad("deep nesting", "d.json", "[" * 100_000, "nest|deep|recursion|line|JSON"),
     bad("deep nesting in a line", "d.jsonl", '{"premise":' * 100_000, "nest|deep|recursion|line|JSON"),
