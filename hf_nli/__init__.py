@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hf_nli.card.card import write_card
+    from hf_nli.core.environment import VERSION as __version__
     from hf_nli.core.errors import InputError, Interrupted
-    from hf_nli.core.versions import VERSION as __version__
     from hf_nli.d2l.convert import convert
     from hf_nli.data.load import load_nli
     from hf_nli.evaluation.evaluate import evaluate
@@ -68,7 +68,7 @@ if not TYPE_CHECKING:  # a type checker takes any name for one that `__getattr__
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
-            from hf_nli.core.versions import VERSION
+            from hf_nli.core.environment import VERSION
 
             return VERSION
         if name not in _MODULES:

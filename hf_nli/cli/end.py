@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from hf_nli.cli.output import Output, standard_streams, tell
 from hf_nli.cli.signals import Signals, stopped_by
+from hf_nli.core.environment import VERSION
 from hf_nli.core.errors import InputError, Interrupted, reason
-from hf_nli.core.versions import VERSION
 
 _BROKEN_PIPE = 128 + 13  # as if SIGPIPE had ended it
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -11,9 +11,8 @@ from hf_nli.cli import cache, convert, evaluate, export, inspect, predict, push,
 from hf_nli.cli.command import Command
 from hf_nli.cli.end import end
 from hf_nli.cli.signals import Signals
-from hf_nli.core.environment import check_environment, read_by
+from hf_nli.core.environment import VERSION, check_environment, read_by
 from hf_nli.core.errors import InputError
-from hf_nli.core.versions import VERSION
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND

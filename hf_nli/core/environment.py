@@ -1,15 +1,25 @@
-"""Environment variables that others read: what launchers set for each process, and what stops a library."""
+"""What a process runs in: the packages' versions, and environment variables that launchers set or libraries read."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import metadata
 
 from hf_nli.core.errors import InputError, reason
 
+VERSION = "0.1.0"
+
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
+
 _COUNTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 _SIBLINGS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def versions() -> dict[str, str]:
+    """Gives the version of each package by its name, hf-nli's first, which needn't be installed to be used."""
+    return {"hf-nli": VERSION} | {name: metadata.version(name) for name in PACKAGES}
 
 
 def first_process() -> bool:

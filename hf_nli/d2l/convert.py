@@ -20,11 +20,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hf_nli.core.environment import versions
 from hf_nli.core.errors import InputError
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.labels import LABELS
 from hf_nli.core.sole_run import sole_run
-from hf_nli.core.versions import versions
 from hf_nli.d2l.checkpoint import Checkpoint, read_checkpoint
 from hf_nli.d2l.download import Framework
 from hf_nli.d2l.lift import lift

@@ -15,10 +15,10 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.card.card import card_matters_less, write_card
+from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.processes import in_turn, on_main
-from hf_nli.core.versions import versions
 from hf_nli.data.splits import RunPairs, read_splits
 from hf_nli.data.table import TokenTable
 from hf_nli.model.folder import CARD, RESULTS, TRAINING, weights_sha256

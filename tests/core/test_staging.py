@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import save_file
@@ -78,14 +80,20 @@ def test_a_full_disk_leaves_nothing(mounted):
         assert [path.name for path in mounted.iterdir()] == ["out"]
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that every user can reach, which `tmp_path` isn't."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-def test_a_parent_that_is_closed(tmp_path):
+def test_a_parent_that_is_closed(open_folder):
     """To another user than its owner, to whom the folder itself is open."""
-    (tmp_path / "parent/out").mkdir(parents=True)
-    for path, mode in ((tmp_path / "parent/out", 0o777), (tmp_path / "parent", 0o755)):
+    (open_folder / "parent/out").mkdir(parents=True)
+    for path, mode in ((open_folder / "parent/out", 0o777), (open_folder / "parent", 0o755)):
         path.chmod(mode)
-    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        path.chmod(0o755)
     program = """
 import os, sys
 from hf_nli.core.files import staged
@@ -93,12 +101,12 @@ os.setuid(65534)
 with staged(sys.argv[1]) as folder:
     (folder / "file").write_text("new")
 """
-    command = [sys.executable, "-c", program, str(tmp_path / "parent/out")]
+    command = [sys.executable, "-c", program, str(open_folder / "parent/out")]
     done = subprocess.run(command, env=os.environ | {"HF_HOME": "/dev/shm/none"}, capture_output=True, text=True)
     if "HF_HOME" in done.stderr:
         pytest.skip("no folder for locks")
     assert done.returncode == 0, done.stderr
-    assert read(tmp_path / "parent") == {"out/file": "new"}
+    assert read(open_folder / "parent") == {"out/file": "new"}
 
 
 @pytest.mark.parametrize("whole", [False, True])

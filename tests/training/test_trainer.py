@@ -377,7 +377,7 @@ NEEDED = ["--model_name_or_path", "nowhere", "--dataset", "nowhere.jsonl", "--ou
     "given, message",
     [
         ([*NEEDED, "new"], "nowhere.jsonl: no such file or folder"),
-        ([*NEEDED, "file.yaml"], "file.yaml is a file; choose another --output_dir"),
+        ([*NEEDED, "file.yaml"], "file.yaml: can't be written to ("),
         (
             [*NEEDED, "new", "--per_device_train_batch_size", 0],
             "--per_device_train_batch_size is 0; it must be at lea",
