@@ -1,18 +1,16 @@
 """d2l's BERT for natural language inference, in the Hugging Face ecosystem.
 
-What is public is here. What takes torch or datasets is imported when it is asked for, because that takes seconds.
+What is public is here. It is imported when it is asked for: torch and datasets take seconds, and a command has to be
+ready for signals before anything else.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from hf_nli.core.errors import InputError, Interrupted
-from hf_nli.core.versions import VERSION
-from hf_nli.settings.options import DataOptions, RunOptions
-from hf_nli.settings.recipe import RECIPES, Recipe
-
 if TYPE_CHECKING:
     from hf_nli.card.card import write_card
+    from hf_nli.core.environment import VERSION as __version__
+    from hf_nli.core.errors import InputError, Interrupted
     from hf_nli.d2l.convert import convert
     from hf_nli.data.load import load_nli
     from hf_nli.evaluation.evaluate import evaluate
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
     from hf_nli.hub.push import push
     from hf_nli.inference.export import export
     from hf_nli.inference.predictor import predict
+    from hf_nli.settings.options import DataOptions, RunOptions
+    from hf_nli.settings.recipe import RECIPES, Recipe
     from hf_nli.training.train import train
     from hf_nli.training.trainer import NLITrainingArguments, make_trainer
-
-__version__ = VERSION
 
 __all__ = [
     "RECIPES",
@@ -47,7 +45,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "RECIPES": "settings.recipe",
+    "DataOptions": "settings.options",
+    "InputError": "core.errors",
+    "Interrupted": "core.errors",
     "NLITrainingArguments": "training.trainer",
+    "Recipe": "settings.recipe",
+    "RunOptions": "settings.options",
     "convert": "d2l.convert",
     "evaluate": "evaluation.evaluate",
     "export": "inference.export",
@@ -63,6 +67,10 @@ _MODULES = {
 if not TYPE_CHECKING:  # a type checker takes any name for one that `__getattr__` gives
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from hf_nli.core.environment import VERSION
+
+            return VERSION
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

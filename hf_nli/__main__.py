@@ -2,6 +2,6 @@
 
 import sys
 
-from hf_nli.cli.run import main
+from hf_nli.cli import main
 
 sys.exit(main())

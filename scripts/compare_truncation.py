@@ -14,25 +14,18 @@ import statistics
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from datasets import Dataset
-from matplotlib.figure import Figure
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from hf_nli.cli.command import Command
 from hf_nli.cli.run import execute
-from hf_nli.core.files import staged, write_json
-from hf_nli.data.splits import read_splits
-from hf_nli.data.table import TokenTable
-from hf_nli.model.load import load_model, load_tokenizer
-from hf_nli.model.precision import resolve_precision
-from hf_nli.model.score import predict_logits, score
+from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, Truncation
+from hf_nli.settings.ranges import check_number, check_numbers
 from hf_nli.settings.recipe import Recipe
-from hf_nli.text.encoding import encode, kept_lengths
-from hf_nli.training.accelerator import make_accelerator
-from hf_nli.training.train import train
+
+if TYPE_CHECKING:  # what takes torch or datasets is imported where it is used: help and refusals don't wait for it
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
 
 STRATEGIES: tuple[Truncation, ...] = ("longest_first", "proportional")
 
@@ -54,11 +47,24 @@ class Setting:
     num_train_epochs: int = field(default=Recipe.num_train_epochs, metadata={"help": "Passes over the training data."})
     seeds: list[int] = field(default_factory=lambda: [1], metadata={"help": "A fine-tuning is run with each."})
 
+    def __post_init__(self) -> None:
+        check_numbers("max_seq_length", self.max_seq_lengths)
+        check_numbers("seed", self.seeds)
+        check_number("num_train_epochs", self.num_train_epochs)
+        if self.max_train_samples is not None:
+            check_number("max_train_samples", self.max_train_samples)
+
 
 def main(setting: Setting) -> None:
     """Runs the comparison."""
-    pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
+    from hf_nli.core.files import staged, write_json
+    from hf_nli.data.splits import read_splits
+    from hf_nli.model.load import load_tokenizer
+
+    for seed in setting.seeds:
+        recipe_of(setting, max(setting.max_seq_lengths), STRATEGIES[0], seed)  # what is wrong is told before the work
     tokenizer = load_tokenizer(setting.model_name_or_path)
+    pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
     training, validation = (lengths(split, tokenizer) for split in (pairs.train, pairs.validation))
     results = []
     for max_seq_length in sorted(setting.max_seq_lengths):
@@ -78,7 +84,7 @@ def main(setting: Setting) -> None:
     print(f"truncation.json, truncation.png and the models in {setting.output_dir}")
 
 
-def lengths(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, int]]:
+def lengths(pairs: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> list[tuple[int, int]]:
     """Counts the tokens of each premise and each hypothesis, special ones left out."""
     special = tokenizer.num_special_tokens_to_add(pair=False)
     counts = []
@@ -93,6 +99,8 @@ def lengths(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> list[tuple[in
 
 def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: Truncation) -> dict[str, int]:
     """Counts the pairs and the tokens that are cut on each side."""
+    from hf_nli.text.encoding import kept_lengths
+
     cut = [(p - kept[0], h - kept[1]) for p, h in pairs for kept in [kept_lengths(p, h, budget, strategy)]]
     return {
         "pairs_cut": sum(sum(sides) > 0 for sides in cut),
@@ -105,6 +113,15 @@ def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: Truncation) -
 
 def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, float]:
     """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
+    from hf_nli.core.files import write_json
+    from hf_nli.data.splits import read_splits
+    from hf_nli.data.table import TokenTable
+    from hf_nli.model.load import load_model
+    from hf_nli.model.precision import resolve_precision
+    from hf_nli.model.score import predict_logits, score
+    from hf_nli.text.encoding import encode
+    from hf_nli.training.accelerator import make_accelerator
+
     longest = max(setting.max_seq_lengths)
     fine_tuned(setting, longest, STRATEGIES[0], seed)
     own = fine_tuned(setting, max_seq_length, strategy, seed)
@@ -118,19 +135,35 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed
         model, table = model.to(accelerator.device), table.to(accelerator.device)
         scores = score(*predict_logits(accelerator, model, table, Recipe.per_device_eval_batch_size, precision))
         write_json(known, scores.accuracy)
-    return {"fine_tuned_long": json.loads(known.read_text()), "fine_tuned_alike": own["eval_accuracy"]}
+    return {"fine_tuned_long": read_number(known), "fine_tuned_alike": own}
 
 
-def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, Any]:
-    """Fine-tunes, if that isn't done yet; gives what all_results.json says."""
+def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> float:
+    """Fine-tunes, if that isn't done yet; gives the accuracy that all_results.json says."""
+    from hf_nli.training.train import train
+
     folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
     if not (folder / "all_results.json").exists():
-        recipe = Recipe(
-            max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs
-        )
+        recipe = recipe_of(setting, max_seq_length, strategy, seed)
         sources = (setting.model_name_or_path, setting.dataset, folder, recipe, setting.validation_dataset)
         train(*sources, max_train_samples=setting.max_train_samples)
-    return json.loads((folder / "all_results.json").read_text())
+    return read_number(folder / "all_results.json", "eval_accuracy")
+
+
+def recipe_of(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> Recipe:
+    """The settings of a fine-tuning."""
+    return Recipe(
+        max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs
+    )
+
+
+def read_number(file: Path, key: str | None = None) -> float:
+    """Reads the number that a JSON file of an earlier run is, or has under a key."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return float(content[key] if key else content)
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise InputError(f"{file}: it doesn't hold an earlier run's accuracy; delete {file.parent}") from error
 
 
 def means(result: dict[str, Any]) -> dict[str, float]:
@@ -153,6 +186,8 @@ def table(facts: dict[str, Any], results: list[dict[str, Any]]) -> str:
 
 def draw(facts: dict[str, Any], results: list[dict[str, Any]], path: Path) -> None:
     """Draws what is cut, and the accuracies with the range over the seeds, by length."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 4), layout="constrained")
     cuts, scores = figure.subplots(1, 2)
     for strategy, color in zip(STRATEGIES, ("C0", "C1"), strict=True):
@@ -180,5 +215,6 @@ def draw(facts: dict[str, Any], results: list[dict[str, Any]], path: Path) -> No
 
 
 if __name__ == "__main__":
-    command = Command("compare_truncation", "compare two ways to cut long pairs", (Setting,), main)
-    sys.exit(execute(command, Path(__file__).name))
+    modules = ("hf_nli.data.splits", "hf_nli.training.train", "matplotlib.figure")
+    command = Command("compare_truncation", "compare two ways to cut long pairs", (Setting,), main, modules)
+    sys.exit(execute(command, Path(__file__).name, sys.argv[1:], closing=True))

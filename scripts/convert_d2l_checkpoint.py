@@ -7,7 +7,7 @@ Takes the flags of `hf-nli convert` (--help lists them). In Python: `hf_nli.conv
 
 import sys
 
-from hf_nli.cli import run
+from hf_nli.cli import script
 
 if __name__ == "__main__":
-    sys.exit(run("convert"))
+    sys.exit(script("convert"))

@@ -8,7 +8,7 @@ Takes the flags of `hf-nli evaluate` (--help lists them). In Python: `hf_nli.eva
 
 import sys
 
-from hf_nli.cli import run
+from hf_nli.cli import script
 
 if __name__ == "__main__":
-    sys.exit(run("evaluate"))
+    sys.exit(script("evaluate"))

@@ -8,7 +8,7 @@ Takes the flags of `hf-nli train` (--help lists them). In Python: `hf_nli.train`
 
 import sys
 
-from hf_nli.cli import run
+from hf_nli.cli import script
 
 if __name__ == "__main__":
-    sys.exit(run("train"))
+    sys.exit(script("train"))

@@ -6,19 +6,23 @@ python scripts/finetune_trainer.py arguments.yaml
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
-import yaml
-
-from hf_nli.cli.parser import FlagParser
+from hf_nli.cli.end import end
+from hf_nli.cli.session import session
+from hf_nli.cli.signals import Signals
+from hf_nli.core.environment import accelerate_starts, check_environment
 from hf_nli.core.errors import InputError
-from hf_nli.core.processes import leave_others
-from hf_nli.data.splits import read_splits
-from hf_nli.model.folder import SHA256, weights_sha256
 from hf_nli.settings.options import DataOptions
-from hf_nli.training.trainer import NLITrainingArguments, make_trainer
+
+if TYPE_CHECKING:
+    from hf_nli.training.trainer import NLITrainingArguments
+
+PROG = Path(__file__).name
 
 
 @dataclass
@@ -48,11 +52,14 @@ DataArguments = make_dataclass(
 
 def read_flags(path: Path) -> list[str]:
     """Reads a .json or .yaml file of names and values as flags, so that both are checked in the same way."""
-    text = path.read_text(encoding="utf-8")
+    import yaml
+
     try:
+        text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: it can't be read ({' '.join(str(error).split())})") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise InputError(f"{path}: it can't be read ({why})") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: give names and values, as in learning_rate: 0.0002")
     flags = []
@@ -62,22 +69,46 @@ def read_flags(path: Path) -> list[str]:
     return flags
 
 
-def main() -> None:
+def main(signals: Signals) -> None:
     """Trains, validates, and saves the best model with its results."""
-    parser = FlagParser((PlaceArguments, DataArguments, NLITrainingArguments), "finetune_trainer.py")
-    given = sys.argv[1:]
-    if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):
-        given = read_flags(Path(given[0]))
-    places, data, arguments = parser.parse(given)
+    check_environment()
+    with session():
+        from hf_nli.cli.parser import FlagParser
+        from hf_nli.core.processes import on_main
+        from hf_nli.core.sole_run import sole_run
+        from hf_nli.training.trainer import NLITrainingArguments
+
+        parser = FlagParser((PlaceArguments, DataArguments, NLITrainingArguments), PROG, __doc__)
+        parser.set_defaults(disable_tqdm=False)  # which Trainer turns on where other lines of its are off
+        given = sys.argv[1:]
+        if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):
+            given = read_flags(Path(given[0]))
+        with refusals_of_trainer(), accelerate_starts():
+            places, data, arguments = parser.parse(given)
+        options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})
+        with ExitStack() as stack:
+            on_main(lambda: stack.enter_context(sole_run(arguments.folder)))
+            fine_tune(places, options, arguments, signals)
+
+
+def fine_tune(
+    places: PlaceArguments, options: DataOptions, arguments: "NLITrainingArguments", signals: Signals
+) -> None:
+    """Trains with flags that are read."""
+    from hf_nli.data.splits import read_splits
+    from hf_nli.model.folder import SHA256, weights_sha256
+    from hf_nli.training.trainer import make_trainer
+
+    signals.at_once = False
     if not arguments.resume_from_checkpoint:
         arguments.refuse_other_run()
-    options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})
     with arguments.main_process_first(desc="reading and encoding"):
         pairs = read_splits(places.dataset, places.validation_dataset, options, arguments.seed)
         trainer = make_trainer(
             places.model_name_or_path, pairs.train, pairs.validation, arguments, revision=places.revision
         )
-    result = trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
+    with refusals_of_trainer():
+        result = trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
     for split, metrics in (("train", result.metrics), ("eval", trainer.evaluate())):
@@ -85,12 +116,14 @@ def main() -> None:
         trainer.save_metrics(split, metrics | {SHA256: weights_sha256(arguments.folder)})
 
 
-if __name__ == "__main__":
-    code = 0
+@contextmanager
+def refusals_of_trainer() -> Iterator[None]:
+    """Makes Trainer's own refusals, of flags that don't go together or of what it can't go on from, bad input."""
     try:
-        main()
-    except (OSError, ValueError) as error:  # of files, and Trainer's own refusals beside ours
-        print(f"finetune_trainer.py: error: {error}", file=sys.stderr)
-        code = 2
-    leave_others()
-    sys.exit(code)
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(" ".join(str(error).split())) from error
+
+
+if __name__ == "__main__":
+    sys.exit(end(PROG, main, closing=True))

@@ -7,7 +7,7 @@ Takes the flags of `hf-nli push` (--help lists them). In Python: `hf_nli.push`.
 
 import sys
 
-from hf_nli.cli import run
+from hf_nli.cli import script
 
 if __name__ == "__main__":
-    sys.exit(run("push"))
+    sys.exit(script("push"))

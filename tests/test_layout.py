@@ -112,3 +112,13 @@ def test_the_map_in_the_readme():
 def test_files_named_in_the_readme_are_there():
     named = re.findall(r"`((?:hf_nli|scripts|tests)/[\w/.]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(named) > 5 and [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_code_of_models_is_never_trusted():
+    """Whatever loads a model or a tokenizer by its config says so; `**options` are `ModelSource`'s, which do."""
+    for path in [*(ROOT / "hf_nli").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            function = node.func if isinstance(node, ast.Call) else None
+            if isinstance(function, ast.Attribute) and function.attr in ("from_pretrained", "from_config"):
+                given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+                assert given.get("trust_remote_code") == "False" or given.get(None) == "source.options", path

@@ -49,7 +49,7 @@ def _convert(report: ConversionReport, folder: str) -> str:
 
 def _evaluate(record: EvaluationRecord, folder: str) -> str:
     names = ["dataset", "dataset_config", "dataset_revision", "split", "premise_column", "hypothesis_column"]
-    names += ["label_column", "label_names", "max_seq_length"]
+    names += ["label_column", "label_names", "label_map", "max_seq_length"]
     given: dict[str, Flag] = {name: getattr(record, name) for name in names}
     defaults = {"text": "raw", "truncation": "longest_first", "mixed_precision": "no"}
     given |= {name: getattr(record, name) for name, value in defaults.items() if getattr(record, name) != value}

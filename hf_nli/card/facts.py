@@ -107,7 +107,7 @@ def read_facts(folder: Path, reports: FolderReports) -> CardFacts:
 def _whole(path: Path, content: Json | None, read: Callable[[Json], T]) -> T | None:
     try:
         return None if content is None else read(content)
-    except (KeyError, ValueError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         logger.warning("%s is left out: it, or what belongs to it, lacks something (%s)", path, error)
         return None
 

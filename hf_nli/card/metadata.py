@@ -75,8 +75,9 @@ def conditions(record: EvaluationRecord) -> str:
     for name in ("dataset_config", "dataset_revision", "premise_column", "hypothesis_column", "label_column"):
         if value := getattr(record, name):
             parts.append(f"{name} {value}")
-    if record.label_names:
-        parts.append(f"label_names {' '.join(record.label_names)}")
+    for name in ("label_names", "label_map"):
+        if values := getattr(record, name):
+            parts.append(f"{name} {' '.join(values)}")
     return ", ".join(parts)
 
 

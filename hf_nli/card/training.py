@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hf_nli.core.report import checked
 from hf_nli.model.precision import Precision
 from hf_nli.model.reports import FolderReports, Json
 from hf_nli.settings.recipe import Recipe
@@ -94,11 +95,11 @@ def training_facts(training: Json, reports: FolderReports) -> TrainingFacts:
         reports: The other reports beside it.
 
     Raises:
-        KeyError: If something is missing.
+        LookupError, ValueError, TypeError or AttributeError: If something is missing, or isn't what it should be.
     """
     results = reports.results or {}
     names = ("epoch", "eval_loss", "eval_accuracy", "train_loss", "train_accuracy")
-    return TrainingFacts(
+    facts = TrainingFacts(
         steps_to_here=_steps(training),
         examples=results["num_train_examples"],
         steps=results["steps"],
@@ -107,8 +108,9 @@ def training_facts(training: Json, reports: FolderReports) -> TrainingFacts:
         best_epoch=results["best_epoch"],
         precision=results["mixed_precision"],
         softening_factors=results.get("softening_factors") or [],
-        epochs=[Epoch(**{name: each[name] for name in names if name in each}) for each in reports.epochs],
+        epochs=[checked(Epoch(**{name: each[name] for name in names if name in each})) for each in reports.epochs],
     )
+    return checked(facts)
 
 
 def _steps(training: Json) -> list[TrainingStep]:
@@ -124,4 +126,4 @@ def _steps(training: Json) -> list[TrainingStep]:
         settings=training.get("arguments", {}) | recipe,
         versions=training["versions"],
     )
-    return [*(_steps(training["base"]) if training.get("base") else []), step]
+    return [*(_steps(training["base"]) if training.get("base") else []), checked(step)]

@@ -25,4 +25,6 @@ def execute(arguments: CacheArguments) -> None:
     print(f"{total}, deleted" if arguments.clear else f"{total}; hf-nli cache --clear deletes them")
 
 
-COMMAND = Command("cache", "list or delete what is kept between runs", (CacheArguments,), execute)
+COMMAND = Command(
+    "cache", "list or delete what is kept between runs", (CacheArguments,), execute, ("hf_nli.data.cache",)
+)

@@ -17,9 +17,11 @@ class Command:
         settings: Dataclasses, whose fields are its flags.
         execute: What runs it and prints; it gets an instance of each dataclass. It imports what it needs when it is
             called, so that help and mistyped flags don't wait for torch.
+        modules: What `execute` imports: it is loaded before, while a signal can still end the process at once.
     """
 
     name: str
     summary: str
     settings: tuple[type[Any], ...]
     execute: Callable[..., None]
+    modules: tuple[str, ...]

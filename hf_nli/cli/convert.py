@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, WritesModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertArguments:
+class ConvertArguments(WritesModel):
     """Flags of `hf-nli convert`."""
 
     source: str = field(
@@ -57,7 +57,8 @@ def execute(arguments: ConvertArguments) -> None:
     )
     print(
         f"Converted {report.source} to {arguments.output_dir}: the same function, computed by a stock BERT.\n"
-        f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
+        + (f"  from a training checkpoint: its {report.entry}\n" if report.entry else "")
+        + f"  hidden size {report.hidden_size} with {report.num_attention_heads} heads for d2l's "
         f"{report.sizes['num_hiddens']} with {report.sizes['num_heads']}\n"
         f"  in {report.seconds:.0f} s; largest difference from d2l's function {report.max_abs_difference:.1e} "
         f"(d2l's own float32: {report.source_float32_difference:.1e})\n"
@@ -70,4 +71,6 @@ def execute(arguments: ConvertArguments) -> None:
     )
 
 
-COMMAND = Command("convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute)
+COMMAND = Command(
+    "convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute, ("hf_nli.d2l.convert",)
+)

@@ -59,4 +59,10 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
     print(f"  eval_results.json, predictions.jsonl and confusion_matrix.png in {arguments.output_dir}")
 
 
-COMMAND = Command("evaluate", "score a model on a data set", (EvaluateArguments, DataOptions), execute)
+COMMAND = Command(
+    "evaluate",
+    "score a model on a data set",
+    (EvaluateArguments, DataOptions),
+    execute,
+    ("hf_nli.evaluation.evaluate",),
+)

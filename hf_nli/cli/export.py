@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, model_help
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, WritesModel, model_help
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportArguments:
+class ExportArguments(WritesModel):
     """Flags of `hf-nli export`."""
 
     model_name_or_path: str = field(metadata=model_help("export"))
@@ -43,4 +43,4 @@ def execute(arguments: ExportArguments) -> None:
     )
 
 
-COMMAND = Command("export", "write a model folder as ONNX", (ExportArguments,), execute)
+COMMAND = Command("export", "write a model folder as ONNX", (ExportArguments,), execute, ("hf_nli.inference.export",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_nli.core.errors import InputError
 from hf_nli.settings.options import TRUNCATION_HELP, Truncation
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
@@ -22,6 +23,21 @@ def model_help(purpose: str) -> dict[str, str]:
         purpose: What the model is for.
     """
     return {"help": f"Model folder or Hub id to {purpose}."}
+
+
+class WritesModel:
+    """Flags of a command that writes a model folder."""
+
+    output_dir: str
+
+    def __post_init__(self) -> None:
+        try:
+            str(self.output_dir).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"--output_dir {self.output_dir}: the name isn't UTF-8, which a model's folder has to have, for "
+                "tokenizers and safetensors; choose another one"
+            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,5 +41,9 @@ def execute(arguments: InspectArguments, data_options: DataOptions) -> None:
 
 
 COMMAND = Command(
-    "inspect", "count what is in a data set, and how long its pairs are", (InspectArguments, DataOptions), execute
+    "inspect",
+    "count what is in a data set, and how long its pairs are",
+    (InspectArguments, DataOptions),
+    execute,
+    ("hf_nli.evaluation.inspection",),
 )

@@ -40,6 +40,8 @@ class FlagParser(HfArgumentParser):
         Raises:
             InputError: Always.
         """
+        if message.endswith("expected one argument"):
+            message += "; one that begins with - goes after a =, as in --flag=-value"
         raise InputError(message)
 
     def parse(self, argv: Sequence[str]) -> tuple[Any, ...]:
@@ -57,6 +59,7 @@ class FlagParser(HfArgumentParser):
         required = [action for action in self.known if action.required]
         for action in required:  # a mistyped flag is told as that, not as one that is missing
             action.required = False
+        argv = self._with_negative_numbers(argv)
         given, unknown = self.parse_known_args([word for word in argv if word not in ("-h", "--help")])
         if unknown:
             self._refuse(unknown[0])
@@ -64,14 +67,36 @@ class FlagParser(HfArgumentParser):
             action.required = True
         if any(kind is Recipe for kind in self.dataclass_types):
             self.set_defaults(**RECIPES[given.recipe])
-        return self.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+        return self.parse_args_into_dataclasses(argv, look_for_args_file=False)
+
+    def _with_negative_numbers(self, argv: Sequence[str]) -> list[str]:
+        """Joins -1e-4 to its flag, as argparse takes it for a flag of its own."""
+        takes_one = {name for action in self.known if action.nargs is None for name in action.option_strings}
+        words: list[str] = []
+        for word in argv:
+            if words and words[-1] in takes_one and word.startswith("-") and _is_number(word):
+                words[-1] += f"={word}"
+            else:
+                words.append(word)
+        return words
 
     def _refuse(self, word: str) -> NoReturn:
-        if not word.startswith("-"):
-            self.error(f"{word!r} belongs to no flag; a value that has spaces needs quotes")
-        flag = word.partition("=")[0]
         flags = [name for action in self.known for name in action.option_strings]
-        self.error(f"unknown flag {flag}; the nearest is {nearest(flag, flags)}")
+        flag = word.partition("=")[0]
+        likely = nearest(flag, flags)
+        if not word.startswith("-"):
+            self.error(
+                f"{word!r} belongs to no flag; a value that has spaces needs quotes; the nearest flag is {likely}"
+            )
+        self.error(f"unknown flag {flag}; the nearest is {likely}")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import REVISION_HELP, LengthArguments, model_help
@@ -33,7 +35,26 @@ def execute(arguments: PredictArguments) -> None:
         truncation=arguments.truncation,
     )
     for prediction in predictions:
-        print(json.dumps(prediction, ensure_ascii=False))
+        print(_line(prediction))
 
 
-COMMAND = Command("predict", "predict the label of a pair, as a line of JSON", (PredictArguments,), execute)
+def _line(prediction: dict[str, Any]) -> str:
+    """Lays out JSON with letters as they are, or escaped where standard output can't take them."""
+    line = json.dumps(prediction, ensure_ascii=False)
+    try:
+        line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(prediction)
+    return line
+
+
+COMMAND = Command(
+    "predict",
+    "predict the label of a pair, as a line of JSON",
+    (PredictArguments,),
+    execute,
+    (
+        "hf_nli.inference.predictor",
+        "hf_nli.model.load",
+    ),
+)

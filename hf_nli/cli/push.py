@@ -56,4 +56,4 @@ def published(report: PushReport) -> str:
     )
 
 
-COMMAND = Command("push", "publish a model folder on the Hub", (PushArguments,), execute)
+COMMAND = Command("push", "publish a model folder on the Hub", (PushArguments,), execute, ("hf_nli.hub.push",))

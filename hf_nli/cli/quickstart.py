@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_nli.cli.command import Command
+from hf_nli.cli.flags import WritesModel
+from hf_nli.core.errors import Interrupted
 from hf_nli.settings.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hf_nli.runs.report import TrainingResults
 
 RECIPE = Recipe(
     learning_rate=1e-3,
@@ -44,7 +51,7 @@ Next, the real thing (needs the network; SNLI takes a GPU, or patience):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickstartArguments:
+class QuickstartArguments(WritesModel):
     """Flags of `hf-nli quickstart`."""
 
     output_dir: str = field(metadata={"help": "Folder for the sample and the model."})
@@ -67,26 +74,24 @@ def quickstart(output_dir: str | Path) -> str:
     Raises:
         InputError: If the folder can't be written to, or holds models that aren't of an earlier quickstart.
     """
+    from hf_nli.core.sole_run import sole_run
     from hf_nli.d2l.convert import convert
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.inference.predictor import predict
     from hf_nli.model.folder import refuse_other_model
     from hf_nli.model.load import load_model
     from hf_nli.sample.sample import write_sample
-    from hf_nli.training.train import train
 
     folder = Path(output_dir)
-    again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
-    for name in ("converted", "model"):
-        refuse_other_model(folder / name, again)
-    with _one_thread():
+    with _one_thread(), sole_run(folder):
+        again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
+        for name in ("converted", "model"):
+            refuse_other_model(folder / name, again)
         sample = write_sample(folder / "sample")
         report = convert(
             str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
         )
-        training = train(
-            str(folder / "converted"), str(sample.corpus), folder / "model", RECIPE, overwrite_output_dir=again
-        )
+        training = _train(folder, str(sample.corpus), again)
         scores = evaluate(str(folder / "model"), str(sample.corpus), folder / "scores", split="test")
         predictions = list(predict(*load_model(str(folder / "model")), PAIRS))
         model_class = _load_elsewhere(folder / "model", [row["label"] for row in predictions])
@@ -108,6 +113,21 @@ def quickstart(output_dir: str | Path) -> str:
     ).lstrip("\n")
 
 
+def _train(folder: Path, corpus: str, again: bool) -> TrainingResults:
+    """Fine-tunes; nothing is left of a training that is stopped, as quickstart has no flag to go on from it."""
+    from hf_nli.runs.output import drop_interrupted
+    from hf_nli.training.train import train
+
+    model = folder / "model"
+    try:
+        return train(str(folder / "converted"), corpus, model, RECIPE, overwrite_output_dir=again)
+    except Interrupted as stopped:
+        drop_interrupted(model)
+        number = stopped.exit_code - 128
+        line = f"stopped by {signal.Signals(number).name}; the same command starts it anew"
+        raise Interrupted(line, number) from stopped
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """The net is so small that threads wait for each other longer than they work."""
@@ -126,8 +146,8 @@ def _load_elsewhere(folder: Path, labels: list[str]) -> str:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     inputs = tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, return_tensors="pt")
     with torch.inference_mode():
         elsewhere = [model.config.id2label[index] for index in model(**inputs).logits.argmax(-1).tolist()]
@@ -137,5 +157,15 @@ def _load_elsewhere(folder: Path, labels: list[str]) -> str:
 
 
 COMMAND = Command(
-    "quickstart", "the whole path on a built-in sample, without network", (QuickstartArguments,), execute
+    "quickstart",
+    "the whole path on a built-in sample, without network",
+    (QuickstartArguments,),
+    execute,
+    (
+        "hf_nli.d2l.convert",
+        "hf_nli.evaluation.evaluate",
+        "hf_nli.inference.predictor",
+        "hf_nli.sample.sample",
+        "hf_nli.training.train",
+    ),
 )

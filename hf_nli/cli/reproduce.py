@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, WritesModel
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
 
 if TYPE_CHECKING:
     from hf_nli.d2l.report import ConversionReport
+    from hf_nli.runs.report import TrainingResults
 
 # Of the book's section "Natural Language Inference: Fine-Tuning BERT": what it printed of bert.small on two GPUs, and
 # the accuracy that its exercise asks of bert.base.
@@ -37,7 +40,7 @@ To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NA
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceArguments:
+class ReproduceArguments(WritesModel):
     """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
 
     output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
@@ -97,30 +100,35 @@ def reproduce(
     from accelerate.utils import parse_flag_from_env
 
     from hf_nli.core.processes import on_main
+    from hf_nli.core.sole_run import sole_run
     from hf_nli.d2l.download import PUBLISHED
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.model.folder import read_epochs
     from hf_nli.training.train import train
 
-    folder, state = Path(output_dir), PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    recipe, data_options = recipe or Recipe(), data_options or DataOptions()
+    folder = Path(output_dir)
+    with accelerate_starts():
+        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     converted = folder / "converted"
-    on_main(lambda: _check_splits(dataset, data_options))
-    goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
-    report = on_main(
-        lambda: _convert(
-            source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, goes_on, overwrite_output_dir
+    with ExitStack() as stack:
+        on_main(lambda: stack.enter_context(sole_run(folder)))
+        on_main(lambda: _refuse(folder, dataset, recipe, data_options, run_options, overwrite_output_dir))
+        report = on_main(
+            lambda: _convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, overwrite_output_dir)
         )
-    )
-    training = train(
-        str(converted),
-        dataset,
-        folder / "model",
-        recipe,
-        data_options=data_options,
-        run_options=run_options,
-        overwrite_output_dir=overwrite_output_dir,
-    )
-    scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
+        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        done = None if goes_on or overwrite_output_dir else on_main(lambda: _trained(folder, dataset, recipe))
+        training = done or train(
+            str(converted),
+            dataset,
+            folder / "model",
+            recipe,
+            data_options=data_options,
+            run_options=run_options,
+            overwrite_output_dir=overwrite_output_dir,
+        )
+        scores = evaluate(str(folder / "model"), dataset, folder / "scores", split="test", data_options=data_options)
     last = read_epochs(folder / "model")[-1]
     return SUMMARY.strip("\n").format(
         checkpoint=checkpoint,
@@ -141,26 +149,63 @@ def reproduce(
     )
 
 
-def _check_splits(dataset: str, data_options: DataOptions | None) -> None:
-    """Refuses data that the chapter can't be done with: before the work, not after it."""
+def _refuse(
+    folder: Path,
+    dataset: str,
+    recipe: Recipe,
+    data_options: DataOptions,
+    run_options: RunOptions | None,
+    overwrite: bool,
+) -> None:
+    """Refuses what the chapter can't be done with: before anything is written."""
     from hf_nli.data.load import NLIData
+    from hf_nli.data.splits import read_splits
+    from hf_nli.model.folder import refuse_other_model, speaks_of, weights_sha256
+    from hf_nli.runs.checkpoints import list_checkpoints
 
-    names = NLIData(dataset, data_options).names
-    if not {"train", "test"} <= set(names):
-        raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(names)}")
+    model, wanted = folder / "model", run_options and run_options.resume_from_checkpoint
+    weights = weights_sha256(model)
+    if not wanted and weights and speaks_of(folder / "scores/eval_results.json") == weights:
+        for name in ("converted", "model"):  # of a run that is complete
+            refuse_other_model(folder / name, overwrite)
+    if wanted == "latest" and not overwrite and not list_checkpoints(model):
+        raise InputError(f"{model}: no checkpoint to resume from; run without --resume_from_checkpoint")
+    data = NLIData(dataset, data_options)
+    if not {"train", "test"} <= set(data.names):
+        raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(data.names)}")
+    data.read("test")
+    read_splits(dataset, None, data_options, recipe.seed, recipe.test_each_epoch)
 
 
-def _convert(source: str, folder: Path, num_heads: int, goes_on: bool, overwrite: bool) -> ConversionReport:
-    """Converts the checkpoint, if the run doesn't go on with what it was converted to before."""
+def _convert(source: str, folder: Path, num_heads: int, overwrite: bool) -> ConversionReport:
+    """Converts the checkpoint, if a run that was interrupted hasn't done so before."""
     from hf_nli.d2l.checkpoint import read_checkpoint
     from hf_nli.d2l.convert import convert
     from hf_nli.d2l.report import ConversionReport
     from hf_nli.model.reports import read_reports
 
-    before = read_reports(folder).conversion if goes_on else None
+    before = None if overwrite else read_reports(folder).conversion
     if before and before["sha1"] == read_checkpoint(source, num_heads).sha1:
         return ConversionReport.from_json(before)
     return convert(source, folder, num_heads, overwrite_output_dir=overwrite)
+
+
+def _trained(folder: Path, dataset: str, recipe: Recipe) -> TrainingResults | None:
+    """The results of the training, if a run that was interrupted while it tested has ended it."""
+    from hf_nli.core.hub_ids import public_name
+    from hf_nli.model.folder import RESULTS, SHA256, TRAINING, read_report, weights_sha256
+    from hf_nli.runs.report import TrainingResults
+
+    training, results = (read_report(folder / "model", name) for name in (TRAINING, RESULTS))
+    wanted = {
+        "recipe": asdict(recipe),
+        "dataset": public_name(dataset),
+        "base_model_sha256": weights_sha256(folder / "converted"),
+        SHA256: weights_sha256(folder / "model"),
+    }
+    if not training or not results or any(training.get(name) != value for name, value in wanted.items()):
+        return None
+    return TrainingResults.from_json(results)
 
 
 COMMAND = Command(
@@ -168,4 +213,9 @@ COMMAND = Command(
     "the book's chapter: download, convert, fine-tune on SNLI, test",
     (ReproduceArguments, Recipe, DataOptions, RunOptions),
     execute,
+    (
+        "hf_nli.d2l.convert",
+        "hf_nli.evaluation.evaluate",
+        "hf_nli.training.train",
+    ),
 )

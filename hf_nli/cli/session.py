@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
+from hf_nli.core.environment import first_process, read_by
 
-def first_process() -> bool:
-    """Whether this is the process that speaks: of several, one does, but for errors."""
-    return os.environ.get("RANK", "0") == "0"
+# On bad input other libraries say on their own what our one line says better.
+_LEVELS = {"hf_nli": logging.INFO, "datasets": logging.CRITICAL, "transformers": logging.ERROR}
+_LEVELS |= {"huggingface_hub": logging.ERROR, "pooch": logging.ERROR, "torch": logging.ERROR}
 
 
 @contextmanager
 def session() -> Iterator[None]:
     """Prints this package's log on standard error and quietens other libraries, as long as the block takes."""
-    import datasets  # noqa: F401  it sets its level when it is imported
-    from huggingface_hub import utils as hub
-    from transformers.utils import logging as transformers
-
-    # On bad input they say on their own what our one line says better.
-    levels = {"hf_nli": logging.INFO, "datasets": logging.CRITICAL, "transformers": logging.ERROR}
     with ExitStack() as undo:
-        for name, level in levels.items():
-            logger = logging.getLogger(name)
-            undo.callback(logger.setLevel, logger.level)
-            logger.setLevel(level)
-        if transformers.is_progress_bar_enabled():
-            # Transformers' switch is the Hub's, too.
-            undo.callback(hub.disable_progress_bars if hub.are_progress_bars_disabled() else hub.enable_progress_bars)
-            undo.callback(transformers.enable_progress_bar)
-            transformers.disable_progress_bar()
+        undo.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        undo.callback(_put_back, "MPLBACKEND", os.environ.get("MPLBACKEND"))
+        os.environ["MPLBACKEND"] = "agg"  # no window is ever opened, and Matplotlib ends on one that it doesn't know
+        # A logger without handlers at all prints warnings, as Matplotlib's of a HOME that can't be written to.
+        undo.callback(logging.root.removeHandler, nowhere := logging.NullHandler())
+        logging.root.addHandler(nowhere)
+        _quieten(undo)
         if first_process():
             # A handler of our own, not the root's, which would print other libraries' lines a second time.
             logger, handler = logging.getLogger("hf_nli"), logging.StreamHandler()
@@ -40,3 +35,32 @@ def session() -> Iterator[None]:
         else:
             undo.enter_context(redirect_stdout(None))
         yield
+
+
+def _quieten(undo: ExitStack) -> None:
+    """Sets the levels of loggers and turns off progress bars that aren't ours."""
+    with read_by():
+        import datasets
+        import pooch  # noqa: F401  it sets its level when it is imported, as datasets does
+        from huggingface_hub import utils as hub
+        from transformers.utils import logging as transformers
+
+    for name, level in _LEVELS.items():
+        logger = logging.getLogger(name)
+        undo.callback(logger.setLevel, logger.level)
+        logger.setLevel(level)
+    if datasets.is_progress_bar_enabled():
+        undo.callback(datasets.enable_progress_bars)
+        datasets.disable_progress_bars()
+    if transformers.is_progress_bar_enabled():
+        # Transformers' switch is the Hub's, too.
+        undo.callback(hub.disable_progress_bars if hub.are_progress_bars_disabled() else hub.enable_progress_bars)
+        undo.callback(transformers.enable_progress_bar)
+        transformers.disable_progress_bar()
+
+
+def _put_back(name: str, value: str | None) -> None:
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, model_help
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, WritesModel, model_help
 from hf_nli.cli.push import published
-from hf_nli.cli.session import first_process
+from hf_nli.core.environment import first_process
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainArguments:
+class TrainArguments(WritesModel):
     """Flags of `hf-nli train`, beside those of the recipe, the data and the run."""
 
     model_name_or_path: str = field(metadata=model_help("fine-tune"))
@@ -34,6 +34,7 @@ class TrainArguments:
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.push_to_hub and not self.hub_model_id:
             raise InputError("--push_to_hub needs --hub_model_id USER/NAME")
 
@@ -80,4 +81,13 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         print(published(push(arguments.output_dir, arguments.destination)))
 
 
-COMMAND = Command("train", "fine-tune a model folder", (TrainArguments, Recipe, DataOptions, RunOptions), execute)
+COMMAND = Command(
+    "train",
+    "fine-tune a model folder",
+    (TrainArguments, Recipe, DataOptions, RunOptions),
+    execute,
+    (
+        "hf_nli.training.train",
+        "hf_nli.hub.push",
+    ),
+)

@@ -13,7 +13,7 @@ import pyarrow
 from datasets import Dataset, Features
 from huggingface_hub import constants
 
-from hf_nli.core.errors import InputError
+from hf_nli.core.disk import disk_errors
 from hf_nli.core.files import staged
 
 _ROWS = "rows.arrow"
@@ -63,14 +63,10 @@ def kept_folder(name: str, write: Callable[[Path], None]) -> Path:
     """
     folder = cache_folder() / name
     if not folder.exists():
-        try:
+        remedy = "set HF_HOME or HF_DATASETS_CACHE to another folder for caches"
+        with disk_errors(folder.parent, remedy):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder.parent}: can't be written to ({error.strerror}); set HF_HOME or HF_DATASETS_CACHE to a "
-                "folder for caches"
-            ) from error
-        with staged(folder) as temporary:
+        with staged(folder, remedy) as temporary:
             write(temporary)
     return folder
 

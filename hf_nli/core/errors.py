@@ -1,5 +1,7 @@
 """The one error that people see: bad input, said in a line."""
 
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Input that cannot be used as given.
@@ -7,6 +9,13 @@ class InputError(ValueError):
     The message is a single line that says what is wrong, where, and what to do. Command-line programs print it
     and exit with code 2; library users catch it as a `ValueError`.
     """
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names in a row, sorted; of many, the first ones and how many others there are."""
+    ordered = sorted(names)
+    others = f" and {len(ordered) - most} others" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + others
 
 
 class Interrupted(Exception):

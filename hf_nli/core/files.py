@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import lzma
 import os
-import shutil
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pooch
 from filelock import FileLock
 from huggingface_hub import constants
 
+from hf_nli.core.disk import OTHER_FOLDER, check_output, disk_errors
 from hf_nli.core.errors import InputError
+from hf_nli.core.staging import Staging
 
 # What reading a zip raises, beside OSError, if it is damaged, encrypted (RuntimeError), or compressed in a way that
 # Python doesn't know (NotImplementedError, which is one).
@@ -28,103 +27,30 @@ DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, Runtime
 
 
 @contextmanager
-def staged(output_dir: str | Path) -> Iterator[Path]:
+def staged(output_dir: str | Path, remedy: str = OTHER_FOLDER) -> Iterator[Path]:
     """Gives a temporary folder whose files move to `output_dir` when the block ends well, and vanish otherwise.
 
-    Each file appears whole; files of the same name are replaced, others in `output_dir` stay. To replace a folder as
-    a whole, use `replaced`.
+    All of them appear or none; files of the same name are replaced, others in `output_dir` stay.
 
     Args:
         output_dir: The folder to write to; made if it doesn't exist.
+        remedy: What to do if it can't be written.
 
     Raises:
-        InputError: If `output_dir` is a file or can't be written to.
+        InputError: If it can't be written, at any moment; then it is what it was.
     """
-    output_dir = Path(output_dir)
-    temporary = temporary_folder(output_dir)
-    try:
-        yield temporary
-        usual_permissions(temporary)
-        if not _renamed(temporary, output_dir):
-            for file in [path for path in temporary.rglob("*") if path.is_file()]:
-                target = output_dir / file.relative_to(temporary)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def temporary_folder(output_dir: Path) -> Path:
-    """Makes an empty hidden folder beside `output_dir`, so that moving between the two is a rename.
-
-    Raises:
-        InputError: If `output_dir` is a file, or its parent can't be written to.
-    """
-    try:
-        output_dir.parent.mkdir(parents=True, exist_ok=True)
-        if output_dir.exists() and not output_dir.is_dir():
-            raise FileExistsError(errno.EEXIST, "a file of that name exists")
-        temporary = output_dir.with_name(f".{output_dir.resolve().name}.{uuid.uuid4().hex[:8]}")
-        temporary.mkdir()  # not mkdtemp's, which only its owner could read
-    except OSError as error:
-        raise InputError(
-            f"{output_dir}: can't be written to ({error.strerror}); choose another --output_dir"
-        ) from error
-    return temporary
-
-
-def _renamed(temporary: Path, output_dir: Path) -> bool:
-    """Renames a folder, or returns False if there is one of that name already, maybe made a moment ago."""
-    if output_dir.exists():
-        return False
-    try:
-        temporary.rename(output_dir)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
-    return True
-
-
-def usual_permissions(folder: Path) -> None:
-    """Gives all files in a folder the permissions of a new file, which some libraries' writers don't."""
-    probe = folder / f".{uuid.uuid4().hex}"
-    probe.touch()
-    mode = probe.stat().st_mode & 0o777
-    probe.unlink()
-    for file in folder.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            file.chmod(mode)
-
-
-def replaced(new: Path, output_dir: Path) -> Path | None:
-    """Puts a whole folder in the place of another one.
-
-    Args:
-        new: A folder beside `output_dir`, complete.
-        output_dir: The folder to replace, or to make.
-
-    Returns:
-        Where the folder that was replaced is now, for the caller to delete; None if there was none.
-    """
-    if not output_dir.exists():
-        new.rename(output_dir)
-        return None
-    old = output_dir.with_name(f".{output_dir.name}.{uuid.uuid4().hex[:8]}.old")
-    output_dir.rename(old)
-    try:
-        new.rename(output_dir)
-    except BaseException:
-        old.rename(output_dir)
-        raise
-    return old
+    target = check_output(output_dir, remedy)
+    with disk_errors(output_dir, remedy), closing(Staging(target)) as staging:
+        yield staging.new
+        with locked(target) if target.exists() else nullcontext():
+            staging.install()
 
 
 def locked(path: str | Path) -> FileLock:
     """Makes a lock that one process at a time can hold, for what is kept at a path; use it in a `with` statement.
 
-    A process that is killed holds it no longer. The lock is a small file under `HF_HOME`, so that nothing is left
-    beside the path.
+    A process that is killed holds it no longer. A thread that holds it may take it once more. The lock is a small file
+    under `HF_HOME`, so that nothing is left beside the path.
 
     Args:
         path: A file or folder, which needn't exist.
@@ -137,10 +63,47 @@ def locked(path: str | Path) -> FileLock:
         locks.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{locks}: can't be written to ({error.strerror}); set HF_HOME to another folder") from error
-    return FileLock(locks / f"{hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()}.lock")
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+    return FileLock(locks / f"{name}.lock", is_singleton=True)
 
 
-def is_zip(path: str | Path) -> bool:
+def refuse_bomb(name: str, unpacked: int, size: int) -> None:
+    """Refuses content that would take far more memory than the file that it is in.
+
+    Args:
+        name: The file, for people.
+        unpacked: The bytes that its content would take.
+        size: The bytes that the file has.
+
+    Raises:
+        InputError: If the content is larger than any that compression explains: texts become ten times their file's
+            size, weights hardly more than it.
+    """
+    if unpacked > 100 * size + 2**26:
+        raise InputError(f"{name}: {size:,} bytes that would become {unpacked:,}; that is no file of data or weights")
+
+
+def refuse_zip_bomb(name: str, members: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Refuses a zip that declares to become far larger, or could become so while it is unpacked.
+
+    A member that is read in pieces of a few KiB then gives no more than it declares: what is deflated is unpacked by
+    the piece, and `zipfile` raises `BadZipFile` if it goes on after that. Other methods unpack a piece as a whole.
+
+    Args:
+        name: The file, for people.
+        members: What will be unpacked of it.
+        size: The bytes that the file has.
+
+    Raises:
+        InputError: If it is such a zip.
+    """
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{name}: {member.filename} is not deflated, but compressed in another way; zip it again")
+    refuse_bomb(name, sum(member.file_size for member in members), size)
+
+
+def is_zip(path: str | Path | IO[bytes]) -> bool:
     """Says whether a file is a zip, also if it is a damaged one, which opening it will tell."""
     try:
         return zipfile.is_zipfile(path)
@@ -175,4 +138,5 @@ def json_text(content: Any) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes content as `json_text` lays it out."""
-    path.write_text(json_text(content), encoding="utf-8")
+    # Undecodable bytes of a path become \udcXX, which JSON reads as what Python makes of them.
+    path.write_text(json_text(content), encoding="utf-8", errors="backslashreplace")

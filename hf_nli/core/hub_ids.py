@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 
 def hub_id(source: str) -> str | None:
     """Gives a source back if it is a Hub id: `owner/name`, and no file or folder here."""
-    return source if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).exists() else None
+    return source if re.fullmatch(r"\w[\w.-]*/[\w.-]+", source) and not os.path.exists(source) else None
 
 
 def public_name(source: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hf_nli.core.errors import InputError
@@ -15,15 +16,26 @@ TWO_WAY_LABELS = ("entailment", "not_entailment")
 ID2LABEL = dict(enumerate(LABELS))
 LABEL2ID = {label: index for index, label in ID2LABEL.items()}
 
-# Other forms of the words; "entails" is SciTail's, "non_entailment" HANS's.
+NO_LABEL = "-"  # the annotators of the row didn't agree
+
+# Other forms of the words: "entails" is SciTail's, "non_entailment" HANS's, the letters are ANLI's, "contradictory" is
+# in XNLI's translated training data.
 _SPELLINGS = {
+    "e": "entailment",
+    "n": "neutral",
+    "c": "contradiction",
     "entail": "entailment",
     "entails": "entailment",
     "entailed": "entailment",
     "contradict": "contradiction",
     "contradicts": "contradiction",
+    "contradicted": "contradiction",
     "contradictory": "contradiction",
     "non_entailment": "not_entailment",
+    "no_entailment": "not_entailment",
+    "nonentailment": "not_entailment",
+    "notentailment": "not_entailment",
+    "not_entailed": "not_entailment",
 }
 
 
@@ -65,9 +77,9 @@ def label_set(names: Iterable[str]) -> tuple[str, ...]:
     Args:
         names: The names, in any spelling.
     """
-    names = set(names)
-    spelled = {_spelled(name) for name in names}
-    two_way = "not_entailment" in spelled or ("entails" in names and "contradiction" not in spelled)
+    plain = {_plain(name) for name in names}
+    spelled = {_spelled(name) for name in plain}
+    two_way = "not_entailment" in spelled or ("entails" in plain and "contradiction" not in spelled)
     return TWO_WAY_LABELS if two_way else LABELS
 
 
@@ -75,8 +87,8 @@ def label_id(name: str, labels: tuple[str, ...]) -> int | None:
     """Finds the id of a label by its name.
 
     Args:
-        name: The name, in any letter case, with "-" or "_". Whatever isn't entailment is "not_entailment" where that
-            is a label.
+        name: The name, in any letter case, with "-", "_" or blanks between words. Whatever isn't entailment is
+            "not_entailment" where that is a label.
         labels: `LABELS` or `TWO_WAY_LABELS`.
 
     Returns:
@@ -88,6 +100,58 @@ def label_id(name: str, labels: tuple[str, ...]) -> int | None:
     return labels.index(name) if name in labels else None
 
 
+def parse_label_map(entries: Sequence[str]) -> dict[str, str]:
+    """Reads what labels of other names or ids mean.
+
+    Args:
+        entries: "from=to", where `to` is a label's name or "-", which means that the row has no gold label.
+
+    Returns:
+        What `renamed` takes.
+
+    Raises:
+        InputError: If an entry isn't of that form, or two give one label different meanings.
+    """
+    meanings: dict[str, str] = {}
+    for entry in entries:
+        source, equals, target = entry.rpartition("=")
+        name = NO_LABEL if target.strip() == NO_LABEL else _spelled(target)
+        if not equals or name not in (*LABELS, *TWO_WAY_LABELS, NO_LABEL):
+            raise InputError(
+                f"--label_map: {entry!r} must be a label of the data, =, and one of {', '.join(LABELS)}, "
+                f"{TWO_WAY_LABELS[1]}, - (no gold label)"
+            )
+        if meanings.setdefault(_plain(source), name) != name:
+            raise InputError(f"--label_map: {source!r} is both {meanings[_plain(source)]} and {name}")
+    return meanings
+
+
+def renamed(name: str, label_map: Mapping[str, str]) -> str:
+    """Gives what a label means, or the label if nothing is said of it.
+
+    Args:
+        name: A label of the data, in any letter case.
+        label_map: What `parse_label_map` gives.
+    """
+    return label_map.get(_plain(name), name) if label_map else name
+
+
+def is_permutation(names: Iterable[str]) -> bool:
+    """Says whether names are those of `LABELS`, or of `TWO_WAY_LABELS`, each once, in any order and spelling.
+
+    Args:
+        names: The names.
+    """
+    names = list(names)
+    labels = label_set(names)
+    ids = [label_id(name, labels) for name in names]
+    return set(ids) == set(range(len(labels))) and len(ids) == len(labels)
+
+
 def _spelled(name: str) -> str:
-    name = name.strip().lower().replace("-", "_")
+    name = _plain(name)
     return _SPELLINGS.get(name, name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())

@@ -83,7 +83,9 @@ def _raise_first(outcomes: Sequence[object]) -> None:
 
 
 class SignalWatch:
-    """Notes SIGTERM and SIGINT while it is entered; of the second one the process does what it did before.
+    """Notes SIGTERM, SIGINT and SIGHUP while it is entered; of a second one the process does what it did before.
+
+    One that the process ignores, as SIGHUP under nohup, stays ignored.
 
     Attributes:
         noted: The signal that came, or 0.
@@ -95,13 +97,20 @@ class SignalWatch:
 
     def __enter__(self) -> SignalWatch:
         if threading.current_thread() is threading.main_thread():  # others can't
-            self._handlers = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+            watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            before = {number: signal.getsignal(number) for number in watched}
+            self._handlers = {number: each for number, each in before.items() if each is not signal.SIG_IGN}
+            for number in self._handlers:
+                signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: type | BaseException | TracebackType | None) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._put_back()
 
     def _note(self, number: int, _: object) -> None:
         self.noted = number
-        signal.signal(number, self._handlers[number])
+        self._put_back()
+
+    def _put_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

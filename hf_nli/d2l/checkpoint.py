@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pooch
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
-from hf_nli.core.errors import InputError, reason
-from hf_nli.core.files import DAMAGED_ZIP, is_zip
-from hf_nli.core.hub_ids import hub_id
-from hf_nli.d2l.download import PUBLISHED, Framework, download
+from hf_nli.core.errors import InputError, listed
+from hf_nli.d2l.download import PUBLISHED, Framework
 from hf_nli.d2l.formats import load_tensors
+from hf_nli.d2l.pytorch import TOKEN_EMBEDDING
+from hf_nli.d2l.source import find_checkpoint
+from hf_nli.d2l.vocabulary import read_tokens
 
-PARAMETERS, VOCABULARY = "pretrained.params", "vocab.json"
+MIN_LENGTH = 5  # <cls>, two <sep>, and a token of each text
+MAX_SCORES = 2**28  # of attention in a row of full length, of which the proof needs several tensors in float64
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,18 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A d2l BERT: float32 tensors by d2l's names (those that carry over), tokens by id, and where they came from."""
+    """A d2l BERT: float32 tensors by d2l's names (those that carry over), tokens by id, and where they came from.
+
+    Attributes:
+        tensors: The tensors.
+        tokens: The tokens.
+        sizes: The net's sizes.
+        not_carried_over: Which keys of the file are left out.
+        source: The source as it was given.
+        sha1: The SHA-1 of its file.
+        framework: What wrote it.
+        entry: The key of the file that the state dict was under, if the file is a training checkpoint.
+    """
 
     tensors: Mapping[str, Tensor]
     tokens: list[str]
@@ -47,6 +56,7 @@ class Checkpoint:
     source: str
     sha1: str
     framework: Framework
+    entry: str | None = None
 
     @property
     def pad_token_id(self) -> int:
@@ -66,7 +76,7 @@ def read_checkpoint(
     Args:
         source: `bert.small` or `bert.base` (downloaded and cached), a folder, a zip file or a repository on the Hub
             with pretrained.params and vocab.json, or a .params file, written by PyTorch or by MXNet. The state dict
-            of a `BERTClassifier` is read with its head.
+            of a `BERTClassifier` is read with its head, a state dict in a training checkpoint if one alone fits.
         num_heads: Attention heads, which the tensors don't tell. Known for the published names.
         vocab: The vocabulary file, if it isn't the vocab.json beside the parameters.
         revision: The branch, tag or commit of a repository on the Hub.
@@ -84,17 +94,21 @@ def read_checkpoint(
         if num_heads not in (None, published.num_heads):
             raise InputError(f"{source} has {published.num_heads} heads, not {num_heads}: leave out --num_heads")
         num_heads = published.num_heads
+    path, parameters, vocabulary = find_checkpoint(source, vocab, revision, framework)
     if num_heads is None:
         raise InputError(f"{source}: the number of attention heads can't be read off the weights; give --num_heads N")
-    if published:
-        path = download(published, framework or "pytorch")
-    else:
-        path = _fetch(source, revision) if hub_id(source) else Path(source)
-    parameters, vocabulary = _locate(path, Path(vocab) if vocab else None)
-    tensors, found = load_tensors(parameters, source)
+    loaded = load_tensors(parameters, source)
+    tensors, found = loaded.tensors, loaded.framework
+    sha1 = pooch.file_hash(str(path if path.is_file() else parameters), alg="sha1")
+    for name, known in PUBLISHED.items():
+        if num_heads != known.num_heads and any(sha1 == file_sha1 for _, file_sha1 in known.files.values()):
+            raise InputError(
+                f"{source} is d2l's {name}, which has {known.num_heads} heads, not {num_heads}; give --num_heads "
+                f"{known.num_heads} (`reproduce`: --checkpoint {name})"
+            )
     if framework not in (None, found):
         raise InputError(f"{source}: {parameters.name} was written by {found}; leave out --framework {framework}")
-    tokens = _load_tokens(vocabulary)
+    tokens = read_tokens(vocabulary)
     sizes = _sizes(tensors, num_heads, source)
     carried_over = _check_keys(tensors, sizes, source)
     if len(tokens) != sizes.vocab_size:
@@ -105,64 +119,10 @@ def read_checkpoint(
         sizes=sizes,
         not_carried_over=sorted(set(tensors) - set(carried_over)),
         source=source,
-        sha1=pooch.file_hash(str(path if path.is_file() else parameters), alg="sha1"),
+        sha1=sha1,
         framework=found,
+        entry=loaded.entry,
     )
-
-
-def _fetch(repo_id: str, revision: str | None) -> Path:
-    try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[PARAMETERS, VOCABULARY]))
-    except (OSError, HfHubHTTPError) as error:
-        raise InputError(f"{repo_id}: no such file or folder here, nor on the Hub ({reason(error)})") from error
-
-
-def _locate(path: Path, vocab: Path | None) -> tuple[Path | zipfile.Path, Path | zipfile.Path]:
-    """Finds the parameters and the vocabulary in a folder, a zip file, or as a file with its vocabulary beside it."""
-    found: tuple[Path | zipfile.Path, Path | zipfile.Path]
-    if path.is_dir():
-        found = path / PARAMETERS, path / VOCABULARY
-    elif path.is_file():
-        found = _in_zip(path) or (path, path.parent / VOCABULARY)
-    else:
-        names = ", ".join(PUBLISHED)
-        raise InputError(f"{path}: no such file or folder, nor a published name ({names})")
-    parameters, vocabulary = found[0], vocab or found[1]
-    for file in (parameters, vocabulary):
-        if not file.is_file():
-            raise InputError(
-                f"{file}: no such file; a checkpoint is a {PARAMETERS} and a {VOCABULARY} (or --vocab FILE)"
-            )
-    return parameters, vocabulary
-
-
-def _in_zip(path: Path) -> tuple[zipfile.Path, zipfile.Path] | None:
-    """The two files in a zip as d2l publishes it; None for a .params file, which is a zip with other content."""
-    if not is_zip(path):
-        return None
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, *DAMAGED_ZIP) as error:
-        raise InputError(f"{path}: damaged ({reason(error)})") from error
-    folders = [
-        str(PurePosixPath(name).parent) for name in archive.namelist() if PurePosixPath(name).name == PARAMETERS
-    ]
-    if not folders:
-        return None
-    if len(folders) > 1:
-        raise InputError(f"{path}: {len(folders)} files named {PARAMETERS} in this zip; unpack it and name one folder")
-    root = "" if folders[0] == "." else folders[0] + "/"
-    return zipfile.Path(archive, root + PARAMETERS), zipfile.Path(archive, root + VOCABULARY)
-
-
-def _load_tokens(vocabulary: Path | zipfile.Path) -> list[str]:
-    try:
-        tokens = json.loads(vocabulary.read_text(encoding="utf-8"))
-    except (OSError, *DAMAGED_ZIP) as error:  # JSON's ValueError and RecursionError are among them
-        raise InputError(f"{vocabulary}: not a readable JSON file") from error
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise InputError(f"{vocabulary}: expected a JSON list of strings, as d2l writes it")
-    return tokens
 
 
 def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
@@ -173,17 +133,27 @@ def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
             raise InputError(
                 f"{source}: {name} has shape {tuple(tensors[name].shape)}; expected {dimensions} dimensions"
             )
+        if not tensors[name].numel():
+            raise InputError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, so it holds no values")
         return tensors[name].shape
 
-    vocab_size, num_hiddens = shape("encoder.token_embedding.weight", 2)
+    vocab_size, num_hiddens = shape(TOKEN_EMBEDDING, 2)
     if num_heads < 1 or num_hiddens % num_heads:
-        raise InputError(f"{source}: a width of {num_hiddens} can't be divided among {num_heads} heads (--num_heads)")
+        raise InputError(
+            f"{source}: a width of {num_hiddens} can't be divided among {num_heads} heads; give the right --num_heads "
+            "(`reproduce`: the right --checkpoint)"
+        )
+    max_len = shape("encoder.pos_embedding", 3)[1]
+    if max_len < MIN_LENGTH:
+        raise InputError(f"{source}: {max_len} positions (encoder.pos_embedding); pairs need at least {MIN_LENGTH}")
+    if num_heads * max_len**2 > MAX_SCORES:
+        raise InputError(f"{source}: {max_len} positions (encoder.pos_embedding) are too many to prove a conversion")
     return Sizes(
         num_hiddens=num_hiddens,
         ffn_num_hiddens=shape("encoder.blks.0.ffn.dense1.weight", 2)[0],
         num_heads=num_heads,
         num_blks=len({match[1] for name in tensors if (match := re.match(r"encoder\.blks\.(\d+)\.", name))}),
-        max_len=shape("encoder.pos_embedding", 3)[1],
+        max_len=max_len,
         vocab_size=vocab_size,
     )
 
@@ -197,7 +167,7 @@ def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> lis
         ("missing", expected.keys() - tensors.keys()),
     ):
         if names:
-            raise InputError(f"{source}: {problem} keys for a d2l BERT: {', '.join(sorted(names))}")
+            raise InputError(f"{source}: {problem} keys for a d2l BERT: {listed(names)}")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise InputError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
@@ -217,7 +187,7 @@ def key_shapes(sizes: Sizes, heads: Collection[str] = ("mlm", "nsp")) -> dict[st
     """
     hiddens, units, vocab = sizes.num_hiddens, sizes.ffn_num_hiddens, sizes.vocab_size
     shapes: dict[str, tuple[int, ...]] = {
-        "encoder.token_embedding.weight": (vocab, hiddens),
+        TOKEN_EMBEDDING: (vocab, hiddens),
         "encoder.segment_embedding.weight": (2, hiddens),
         "encoder.pos_embedding": (1, sizes.max_len, hiddens),
     }

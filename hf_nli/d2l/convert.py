@@ -20,10 +20,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hf_nli.core.environment import versions
 from hf_nli.core.errors import InputError
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.labels import LABELS
-from hf_nli.core.versions import versions
+from hf_nli.core.sole_run import sole_run
 from hf_nli.d2l.checkpoint import Checkpoint, read_checkpoint
 from hf_nli.d2l.download import Framework
 from hf_nli.d2l.lift import lift
@@ -73,38 +74,40 @@ def convert(
             differs. Nothing is written then.
     """
     started = time.perf_counter()
-    refuse_other_model(output_dir, overwrite_output_dir)
-    _refuse_own_folder(source, output_dir)
-    checkpoint = read_checkpoint(source, num_heads, vocab, revision, framework)
-    tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, text_style)
-    unk_rates = _unk_rates(checkpoint, text_sample) if text_sample else None
-    checkpoint, initialized = with_head(checkpoint, d2l_label_order)
-    config, state = lift(checkpoint)
-    with model_folder(output_dir, overwrite_output_dir) as folder:
-        _save(config, state, tokenizer, folder)
-        del state
-        report = ConversionReport(
-            source=checkpoint.source,
-            sha1=checkpoint.sha1,
-            framework=checkpoint.framework,
-            sizes=dataclasses.asdict(checkpoint.sizes),
-            hidden_size=config.hidden_size,
-            num_attention_heads=config.num_attention_heads,
-            **vars(_prove(checkpoint, folder)),
-            text_style=text_style,
-            unk_rate=unk_rates,
-            text_sample=text_sample,
-            carried_over=sorted(checkpoint.tensors.keys() - set(initialized)),
-            not_carried_over=checkpoint.not_carried_over,
-            initialized=initialized,
-            arguments=_given(num_heads, vocab, text_style, revision, framework, d2l_label_order),
-            versions=versions(),
-            model_sha256=weights_sha256(folder),
-            seconds=time.perf_counter() - started,
-            peak_memory=_peak_memory(),
-        )
-        report.write(folder / CONVERSION)
-    return report
+    with sole_run(output_dir):
+        refuse_other_model(output_dir, overwrite_output_dir)
+        _refuse_own_folder(source, output_dir)
+        checkpoint = read_checkpoint(source, num_heads, vocab, revision, framework)
+        tokenizer = build_tokenizer(checkpoint.tokens, checkpoint.sizes.max_len, text_style)
+        unk_rates = _unk_rates(checkpoint, text_sample) if text_sample else None
+        checkpoint, initialized = with_head(checkpoint, d2l_label_order)
+        config, state = lift(checkpoint)
+        with model_folder(output_dir, overwrite_output_dir) as folder:
+            _save(config, state, tokenizer, folder)
+            del state
+            report = ConversionReport(
+                source=checkpoint.source,
+                sha1=checkpoint.sha1,
+                framework=checkpoint.framework,
+                entry=checkpoint.entry,
+                sizes=dataclasses.asdict(checkpoint.sizes),
+                hidden_size=config.hidden_size,
+                num_attention_heads=config.num_attention_heads,
+                **vars(_prove(checkpoint, folder)),
+                text_style=text_style,
+                unk_rate=unk_rates,
+                text_sample=text_sample,
+                carried_over=sorted(checkpoint.tensors.keys() - set(initialized)),
+                not_carried_over=checkpoint.not_carried_over,
+                initialized=initialized,
+                arguments=_given(num_heads, vocab, text_style, revision, framework, d2l_label_order),
+                versions=versions(),
+                model_sha256=weights_sha256(folder),
+                seconds=time.perf_counter() - started,
+                peak_memory=_peak_memory(),
+            )
+            report.write(folder / CONVERSION)
+        return report
 
 
 def _refuse_own_folder(source: str, output_dir: str | Path) -> None:
@@ -201,7 +204,7 @@ def with_head(checkpoint: Checkpoint, d2l_label_order: Sequence[str] | None = No
 @torch.inference_mode()
 def _prove(checkpoint: Checkpoint, folder: Path) -> Differences:
     """Compares the saved folder with d2l's function; raises if they differ."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False).eval()
     rows, source_rows = [], []
     for probe in probes(checkpoint):
         pooled = model.bert(**probe.inputs).pooler_output

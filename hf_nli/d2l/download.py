@@ -83,7 +83,7 @@ def download(published: Published, framework: Framework, folder: str | Path | No
     except (OSError, ValueError) as error:  # OSError: those of `requests`, too
         raise InputError(
             f"could not download {published.url + name} ({reason(error)}); try again, or get the file another way and "
-            f"give --source FILE --num_heads {published.num_heads}"
+            f"give --source FILE --num_heads {published.num_heads} (`reproduce`: --source FILE alone)"
         ) from error
     return file
 

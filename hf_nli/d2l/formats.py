@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import io
 import mmap
-import pickle
 import re
-import struct
+import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from hf_nli.core.errors import InputError, reason
-from hf_nli.core.files import DAMAGED_ZIP, is_zip
+from hf_nli.core.files import DAMAGED_ZIP, refuse_bomb
 from hf_nli.d2l.download import Framework
 from hf_nli.d2l.mxnet import LIST_MAGIC, DamagedFile, read_arrays
+from hf_nli.d2l.pytorch import file_size, read_state_dict
 
-# What `torch.load` raises for a damaged pickle, whose bytes are instructions and can call what PyTorch allows with
-# anything. It is caught around that call alone, whose arguments are right: a mistake of ours isn't taken for damage.
-_DAMAGED_PICKLE: tuple[type[Exception], ...] = (
-    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError, AssertionError),
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
-)
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
-def load_tensors(parameters: Path | zipfile.Path, source: str) -> tuple[dict[str, Tensor], Framework]:
+@dataclass(frozen=True)
+class Parameters:
+    """What a file of parameters holds.
+
+    Attributes:
+        tensors: Float32 tensors by the names of d2l's PyTorch nets.
+        framework: What wrote the file.
+        entry: The key that they were under, if the file is a training checkpoint.
+    """
+
+    tensors: Mapping[str, Tensor]
+    framework: Framework
+    entry: str | None = None
+
+
+def load_tensors(parameters: Path | zipfile.Path, source: str) -> Parameters:
     """Reads a file of parameters, whichever framework wrote it.
 
     Args:
@@ -35,59 +47,70 @@ def load_tensors(parameters: Path | zipfile.Path, source: str) -> tuple[dict[str
         source: What to call it in errors.
 
     Returns:
-        Float32 tensors by the names of d2l's PyTorch nets, and the framework that wrote them.
+        Its tensors, and what is known of the file.
 
     Raises:
-        InputError: If the file is damaged, or holds anything but named floating point tensors.
+        InputError: If the file can't be read, is damaged, or holds anything but named, dense floating point tensors.
     """
-    content = parameters if isinstance(parameters, Path) else _unpacked(parameters, source)
-    if isinstance(content, Path):
-        with content.open("rb") as file:
+    name = f"{source}: {parameters.name}"
+    try:
+        content = parameters if isinstance(parameters, Path) else unpacked(parameters)
+        with content.open("rb") if isinstance(content, Path) else nullcontext(content) as file:
             start = file.read(len(LIST_MAGIC))
+    except OSError as error:
+        raise InputError(f"{name} can't be read ({error.strerror})") from error
+    except DAMAGED_ZIP as error:
+        raise InputError(f"{name} is in a damaged or encrypted zip ({reason(error)})") from error
+    if start == LIST_MAGIC:
+        framework: Framework = "mxnet"
+        tensors, entry = _read_mxnet(content, name), None
     else:
-        start = content[: len(LIST_MAGIC)]
-    framework: Framework = "mxnet" if start == LIST_MAGIC else "pytorch"
-    state = (_read_mxnet if framework == "mxnet" else _read_pytorch)(content, f"{source}: {parameters.name}")
-    tensors = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
-    if len(tensors) != len(state):
-        raise InputError(f"{source}: {parameters.name} holds names both with and without the prefix 'module.'")
+        framework = "pytorch"
+        tensors, entry = read_state_dict(content, name)
+    _check_kinds(tensors, source)
+    refuse_bomb(name, sum(tensor.numel() * tensor.itemsize for tensor in tensors.values()), file_size(content))
+    return Parameters({key: tensor.detach().to(torch.float32) for key, tensor in tensors.items()}, framework, entry)
+
+
+def unpacked(member: zipfile.Path) -> io.BytesIO:
+    """Unpacks a member of a zip, in pieces: at once, `zipfile` unpacks more than the size that the member declares.
+
+    Raises:
+        OSError, one of `core.files.DAMAGED_ZIP`: If the zip is damaged or encrypted.
+    """
+    content = io.BytesIO()
+    with member.open("rb") as file:
+        shutil.copyfileobj(file, content, 4096)
+    content.seek(0)
+    return content
+
+
+def _check_kinds(tensors: Mapping[str, Tensor], source: str) -> None:
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise InputError(f"{source}: {name} is of type {tensor.dtype}, not floating point")
-    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}, framework
+        if tensor.layout != torch.strided or tensor.is_nested:
+            raise InputError(f"{source}: {name} is sparse or nested; save it as a dense tensor (tensor.to_dense())")
+        if tensor.is_meta:
+            raise InputError(
+                f"{source}: {name} has a shape and no values (device meta); save the net with its weights"
+            )
+        if tensor.dtype not in _DTYPES:
+            raise InputError(f"{source}: {name} is of type {tensor.dtype}, not floating point of 16, 32 or 64 bits")
 
 
-def _unpacked(member: zipfile.Path, source: str) -> bytes:
-    try:
-        return member.read_bytes()
-    except (OSError, *DAMAGED_ZIP) as error:
-        raise InputError(f"{source}: {member.name} is in a damaged or encrypted zip ({reason(error)})") from error
-
-
-def _read_pytorch(content: Path | bytes, name: str) -> Mapping[str, Tensor]:
-    # A file is mapped, not read: the pretraining heads, half of bert.base, then never use memory.
-    mapped = isinstance(content, Path) and is_zip(content)
-    file = io.BytesIO(content) if isinstance(content, bytes) else content
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped or None)
-    except _DAMAGED_PICKLE as error:
-        raise InputError(f"{name} is damaged, or neither a PyTorch state dict of tensors nor an MXNet file") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{name} is not a state dict (names to tensors)")
-    return state
-
-
-def _read_mxnet(content: Path | bytes, name: str) -> Mapping[str, Tensor]:
+def _read_mxnet(content: Path | io.BytesIO, name: str) -> Mapping[str, Tensor]:
     if isinstance(content, Path):
         with content.open("rb") as file:  # mapped, as above
-            writable: memoryview | bytearray = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            writable = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     else:
-        writable = bytearray(content)
+        writable = content.getbuffer()
     try:
         arrays = read_arrays(writable)
     except DamagedFile as error:
         raise InputError(f"{name} is a damaged MXNet file: {error}") from error
-    return {_from_gluon(name): tensor for name, tensor in arrays.items()}
+    tensors = {_from_gluon(name): tensor for name, tensor in arrays.items()}
+    if len(tensors) != len(arrays):
+        raise InputError(f"{name} holds the same parameter both by MXNet's name and by PyTorch's")
+    return tensors
 
 
 def _from_gluon(name: str) -> str:

@@ -30,6 +30,7 @@ class ConversionReport(Differences, Report):
         source: The checkpoint.
         sha1: The SHA-1 of its file.
         framework: What wrote it.
+        entry: The key of the file that the state dict was under, if the file is a training checkpoint.
         sizes: Its sizes, by d2l's names.
         hidden_size: The stock model's.
         num_attention_heads: Likewise.
@@ -48,6 +49,7 @@ class ConversionReport(Differences, Report):
     source: str
     sha1: str
     framework: Framework
+    entry: str | None = None
     sizes: dict[str, int]
     hidden_size: int
     num_attention_heads: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -29,13 +30,15 @@ def load_nli(
     hypothesis_column: str | None = None,
     label_column: str | None = None,
     label_names: list[str] | None = None,
+    label_map: list[str] | None = None,
 ) -> DatasetDict:
     """Loads an NLI data set, dropping the rows without a gold label (which it logs).
 
     Args:
         source: A Hub id (`stanfordnlp/snli`); the Stanford release, or a folder or zip with files named like its; a
             .jsonl, .json, .csv, .tsv, .txt or .parquet file (.gz too); a pattern of such files ("data/*.parquet"); or
-            a folder written by `save_to_disk`. Files that don't name their split become "train".
+            a folder written by `save_to_disk`. Files become "train" where none names its split; where some do, the
+            others are left out, and the log names them.
         config: The configuration of a data set on the Hub.
         revision: Its branch, tag or commit.
         text: "raw" takes the release's sentences; "parse" the words of its binary parses, as d2l's `read_snli` does.
@@ -43,6 +46,7 @@ def load_nli(
         hypothesis_column: The hypothesis's column (hypothesis, sentence2, text_pair).
         label_column: The label's column (label, gold_label).
         label_names: What the label ids 0, 1, … mean; needed if labels are ids and no ClassLabel feature says so.
+        label_map: What labels of other names mean: "unrelated=neutral"; "unclear=-" for rows without a gold label.
 
     Returns:
         Splits with `premise` and `hypothesis` (string) and `label` (ClassLabel: entailment, neutral, contradiction;
@@ -56,7 +60,7 @@ def load_nli(
         {'premise': 'A man sleeps.', 'hypothesis': 'A man is awake.', 'label': 2}
     """
     columns = {"premise_column": premise_column, "hypothesis_column": hypothesis_column, "label_column": label_column}
-    options = DataOptions(config, revision, text, label_names=label_names, **columns)
+    options = DataOptions(config, revision, text, label_names=label_names, label_map=label_map, **columns)
     return NLIData(source, options).read_all()
 
 
@@ -88,6 +92,20 @@ class NLIData:
         """
         return self._splits[name].public_name
 
+    def find(self, name: str) -> list[str]:
+        """Finds the splits that are known by a name; "validation" may be MultiNLI's "validation_matched", too.
+
+        Args:
+            name: A name in `names`, or a public one.
+
+        Returns:
+            Which of `names`.
+        """
+        found = [each for each in self.names if name in (each, self.public_split(each))]
+        if not found and name == "validation":
+            return self.find("validation_matched")
+        return found
+
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""
         splits = DatasetDict({name: pairs for name in self.names if len(pairs := self.read(name))})
@@ -107,7 +125,7 @@ class NLIData:
         Raises:
             InputError: If there is none.
         """
-        present = [name for name in names if name in self.names]
+        present = [found for name in names for found in self.find(name)]
         if not present and len(self.names) == 1:
             present = list(self.names)
         for name in present:
@@ -148,7 +166,7 @@ def read_texts(source: str) -> Iterator[str]:
     Raises:
         InputError: If the source can't be read.
     """
-    if Path(source).is_file() and Path(source).suffix.lower() not in (*FORMS.keys() - {".txt"}, ".gz", ".zip"):
+    if os.path.isfile(source) and Path(source).suffix.lower() not in (*FORMS.keys() - {".txt"}, ".gz", ".zip"):
         try:
             with open(source, encoding="utf-8") as file:
                 yield from (line.strip() for line in file)

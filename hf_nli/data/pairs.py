@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_nli.core.labels import LABELS, label_id, label_set
+from hf_nli.core.labels import LABELS, NO_LABEL, label_id, label_set, renamed
 from hf_nli.text.encoding import refuse_surrogates
 
 
@@ -21,11 +21,22 @@ class PairMaker:
         labels: `labels.LABELS` or `labels.TWO_WAY_LABELS`.
         names: What the label ids 0, 1, … of the rows mean, if that is known.
         parse: Whether the texts are binary parses, of which the words are taken.
+        label_map: What labels of other names or ids mean, as `settings.options.DataOptions.renamed` gives it.
+
+    Attributes:
+        met: The names of labels that were met, as the rows have them.
     """
 
-    def __init__(self, labels: tuple[str, ...], names: Sequence[str] | None = None, parse: bool = False) -> None:
-        self._labels, self._names, self._parse = labels, names, parse
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        names: Sequence[str] | None = None,
+        parse: bool = False,
+        label_map: Mapping[str, str] | None = None,
+    ) -> None:
+        self._labels, self._names, self._parse, self._map = labels, names, parse, label_map or {}
         self._ids: dict[str, int | None] = {}
+        self.met: set[str] = set()
 
     def make(self, premise: Any, hypothesis: Any, label: Any) -> tuple[str, str, int] | None:
         """Makes a pair of the values in a row.
@@ -44,7 +55,7 @@ class PairMaker:
         """
         for column, text in (("premise", premise), ("hypothesis", hypothesis)):
             if not isinstance(text, str):
-                raise ValueError(f"the {column} is {text!r}, not a text")
+                raise ValueError(f"the {column} is {_clipped(text)}, not a text")
             if not text.isascii():
                 refuse_surrogates(text)
         identity = self._known(label) if isinstance(label, str) else self._label_id(label)
@@ -60,25 +71,49 @@ class PairMaker:
         return self._ids[label]
 
     def _label_id(self, label: Any) -> int | None:
-        name = label
-        if isinstance(label, str | float) and (number := re.fullmatch(r"(-?[0-9]+)(\.0)?", str(label))):
-            label = int(number[1])
-        if label in ("-", -1):
+        name = self._name(label)
+        if name == NO_LABEL:
             return None
-        if isinstance(label, int) and not isinstance(label, bool):
-            if self._names is None:
-                raise ValueError(
-                    f"the label is the number {label}, and data sets number labels differently (1 is neutral in SNLI "
-                    "on the Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names "
-                    f"{' '.join(LABELS)}"
-                )
-            name = self._names[label] if 0 <= label < len(self._names) else label
-        elif self._names is None and isinstance(label, str) and label_set([label]) != LABELS == self._labels:
-            raise TwoWayLabel
-        identity = label_id(name, self._labels) if isinstance(name, str) else None
+        self.met.add(name)
+        identity = label_id(name, self._labels)
         if identity is None:
-            raise ValueError(f"unknown label {name!r}; expected {', '.join(self._labels)}, or '-' for none")
+            if label_set([name]) != self._labels == LABELS:
+                raise TwoWayLabel
+            raise ValueError(
+                f"unknown label {_clipped(name)}; expected {', '.join(self._labels)}, or '-' for none; say what "
+                "another one means, as in --label_map unrelated=neutral"
+            )
         return identity
+
+    def _name(self, label: Any) -> str:
+        """Finds the name of a label, which may be given by its id."""
+        if label is None:
+            raise ValueError("the label is missing; a row without a gold label has '-' or -1")
+        text = str(label)
+        number = re.fullmatch(r"(-?[0-9]{1,9})(\.0)?", text)
+        if number:
+            text = number[1]
+        name = renamed(text, self._map)
+        if name != text or isinstance(label, str) and not number:
+            return name
+        if not number or not isinstance(label, str | int | float):
+            raise ValueError(f"unknown label {_clipped(label)}; it must be a name or an id")
+        if int(text) == -1:
+            return NO_LABEL
+        if self._names is None:
+            raise ValueError(
+                f"the label is the number {text}, and data sets number labels differently (1 is neutral in SNLI on "
+                "the Hub, contradiction in d2l); say what 0, 1, 2 are here, as in --label_names "
+                f"{' '.join(LABELS)}"
+            )
+        if not 0 <= int(text) < len(self._names):
+            raise ValueError(f"unknown label {text}; there are names for 0 to {len(self._names) - 1}")
+        return renamed(self._names[int(text)], self._map)
+
+
+def _clipped(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _words(parse: str) -> str:

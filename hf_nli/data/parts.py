@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,14 +18,11 @@ from hf_nli.core.errors import InputError, reason
 from hf_nli.data.forms import FORMS, Columns, Form, Row, names_of_ids, rows_of, stem_and_suffix
 
 # What reading a damaged file raises, in its many forms.
-_UNREADABLE: tuple[type[Exception], ...] = (
-    *(OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, zlib.error),
-    pyarrow.ArrowException,
-)
+_UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pyarrow.ArrowException)
 
 
 class Part(Protocol):
-    """Some rows of a split: a file or a table. `loading` tells what reading them raises, but for `DamagedRow`."""
+    """Some rows of a split: a file or a table. `loading` tells what reading them raises, but for `DamagedFile`."""
 
     @property
     def name(self) -> str:
@@ -44,14 +40,15 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class FilePart:
-    """The rows in a file of one of `FORMS`."""
+    """The rows in a file of one of `FORMS`.
+
+    Attributes:
+        path: The file.
+        name: What to call it in errors, which is its name and where it is in the source.
+    """
 
     path: Path
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
+    name: str
 
     def columns(self) -> Columns:
         """Reads the columns of the file."""
@@ -105,12 +102,9 @@ def loading(source: str, *others: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source}: can't be loaded, the text is not UTF-8 ({reason(error)}); save it as UTF-8"
-        ) from error
     except (*_UNREADABLE, *others) as error:
-        raise InputError(f"{source}: can't be loaded ({reason(error)})") from error
+        said = getattr(error, "strerror", None) or reason(error)
+        raise InputError(f"{source}: can't be loaded, it is damaged or can't be read ({said})") from error
 
 
 def file_key(file: Path) -> list[str | int]:

@@ -14,15 +14,16 @@ from datasets import ClassLabel, Dataset, Features, Value
 from tqdm.auto import tqdm
 
 from hf_nli.core.cache import content_key, kept_folder, read_rows, write_rows
+from hf_nli.core.content import DamagedFile, DamagedRow
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import write_json
-from hf_nli.core.labels import TWO_WAY_LABELS, label_set
-from hf_nli.data.forms import DamagedRow
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_set, renamed
 from hf_nli.data.pairs import PairMaker, TwoWayLabel
 from hf_nli.data.parts import Part, loading
 from hf_nli.settings.options import DataOptions
 
-CACHE_VERSION = 1  # to be raised when `forms`, `pairs`, `core.labels` or this module make other pairs of the same rows
+# To be raised when the modules that read forms, `pairs`, `core.labels` or this one make other pairs of the same rows.
+CACHE_VERSION = 2
 
 _COUNTS = "counts.json"
 
@@ -49,23 +50,25 @@ class _Rows:
         where: What to call them in errors.
         columns: Where the premise, the hypothesis and the label are.
         names: What label ids mean, if that is known.
-        parse: Whether the texts are binary parses.
+        options: How to read them.
     """
 
     part: Part
     where: str
     columns: tuple[str, ...]
     names: list[str] | None
-    parse: bool
+    options: DataOptions
 
     def key(self) -> object:
-        return [self.part.key(self.columns), self.columns, self.names, self.parse]
+        parse = self.options.text == "parse"
+        return [self.part.key(self.columns), self.columns, self.names, parse, self.options.renamed]
 
-    def pairs(self, labels: tuple[str, ...]) -> Iterator[tuple[str, str, int] | None]:
-        """Reads the pairs; None for a row without a gold label."""
-        maker, done = PairMaker(labels, self.names, self.parse), 0
+    def pairs(self, labels: tuple[str, ...], met: set[str]) -> Iterator[tuple[str, str, int] | None]:
+        """Reads the pairs; None for a row without a gold label. Label names that weren't known go into `met`."""
+        done = 0
+        maker = PairMaker(labels, self.names, self.options.text == "parse", self.options.renamed)
         try:
-            with loading(self.where):
+            with loading(_named(self.part, self.where)):
                 for line, values in self.part.rows(self.columns):
                     try:
                         pair = maker.make(*values)
@@ -73,8 +76,10 @@ class _Rows:
                         raise DamagedRow(line, str(error)) from error
                     yield pair
                     done += 1
-        except DamagedRow as error:
+        except DamagedFile as error:
             raise _refusal(self.part, self.where, done + 1, error) from error
+        if self.names is None:
+            met |= maker.met
 
 
 def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple[Dataset, Counts]:
@@ -90,41 +95,58 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
         label names are of that kind), mapped into memory; and what was counted.
 
     Raises:
-        InputError: If a row can't be read, its label is unknown, or a column is missing.
+        InputError: If a row can't be read, its label is unknown, a column is missing, or there are no rows.
     """
-    rows = [_find_columns(part, options, f"{where}, {part.name}" if len(parts) > 1 else where) for part in parts]
+    rows = [_find_columns(part, options, where) for part in parts]
     key = content_key([each.key() for each in rows], CACHE_VERSION)
     folder = kept_folder(f"pairs-{key}", lambda folder: _write(rows, folder))
-    counts = json.loads((folder / _COUNTS).read_text(encoding="utf-8"))
-    return read_rows(folder), Counts(**counts)
+    counts = Counts(**json.loads((folder / _COUNTS).read_text(encoding="utf-8")))
+    pairs = read_rows(folder)
+    if not len(pairs) + counts.dropped:
+        raise InputError(f"{_named(parts[0], where)}: it has no rows")
+    return pairs, counts
 
 
 def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
     try:
-        with loading(where):
+        with loading(_named(part, where)):
             present = part.columns()
-    except DamagedRow as error:
+    except DamagedFile as error:
         raise _refusal(part, where, 1, error) from error
-    columns = []
+    columns: dict[str, str] = {}
     for column, candidates in options.columns.items():
         found = [name for name in candidates if name in present]
         if not found:
+            listed = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in list(present)[:20])
+            more = f" and {len(present) - 20} more" if len(present) > 20 else ""
             raise InputError(
-                f"{where}: no column for the {column} ({', '.join(candidates)}) in {', '.join(present)}; name it with "
-                f"--{column}_column"
+                f"{_named(part, where)}: no column for the {column} ({', '.join(candidates)}) in {listed}{more}; name "
+                f"it with --{column}_column"
             )
-        columns.append(found[0])
-    names = options.label_names or present[columns[-1]]
-    return _Rows(part, where, tuple(columns), names, options.text == "parse")
+        if found[0] in columns:
+            taken = columns[found[0]]
+            raise InputError(
+                f"{_named(part, where)}: {taken} and {column} are both column {found[0]}; name the right one with "
+                f"--{taken}_column or --{column}_column"
+            )
+        columns[found[0]] = column
+    names = options.label_names or present[found[0]]
+    return _Rows(part, where, tuple(columns), names, options)
 
 
-def _refusal(part: Part, where: str, row: int, error: DamagedRow) -> InputError:
-    line = f" (line {error.line} of {part.name})" if error.line else ""
-    return InputError(f"{where}, row {row}{line}: {error}")
+def _refusal(part: Part, where: str, row: int, error: DamagedFile) -> InputError:
+    at = f", row {row}" if isinstance(error, DamagedRow) else ""
+    if error.line:
+        return InputError(f"{where}{at} (line {error.line} of {part.name}): {error}")
+    return InputError(f"{_named(part, where)}{at}: {error}")
+
+
+def _named(part: Part, where: str) -> str:
+    return where if part.name in where else f"{where}, {part.name}"
 
 
 def _write(rows: Sequence[_Rows], folder: Path) -> None:
-    labels = label_set(name for each in rows for name in each.names or ())
+    labels = label_set(renamed(name, each.options.renamed) for each in rows for name in each.names or ())
     try:
         _write_pairs(rows, labels, folder)
     except TwoWayLabel:  # which labels there are is known when they are met
@@ -133,9 +155,10 @@ def _write(rows: Sequence[_Rows], folder: Path) -> None:
 
 def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], folder: Path) -> None:
     counts: Counter[str] = Counter()
+    met: set[str] = set()
 
     def batches() -> Iterator[dict[str, list[Any]]]:
-        read = chain.from_iterable(each.pairs(labels) for each in rows)
+        read = chain.from_iterable(each.pairs(labels, met) for each in rows)
         with tqdm(desc="Reading", unit=" rows", dynamic_ncols=True) as bar:
             while batch := list(islice(read, 1000)):
                 bar.update(len(batch))
@@ -147,5 +170,7 @@ def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], folder: Path) -
 
     features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
     write_rows(folder, features, batches())
+    if labels == LABELS and label_set(met) != LABELS:
+        raise TwoWayLabel
     empty = {column: counts[column] for column in ("premise", "hypothesis")}
     write_json(folder / _COUNTS, {"dropped": counts["dropped"], "empty": empty})

@@ -1,8 +1,9 @@
-"""Where data come from: the Hub, releases, files, archives, patterns, saved folders; a new kind is one of `_KINDS`."""
+"""Where data come from: the Hub, releases, files, archives, patterns, saved folders."""
 
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 import zipfile
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from datasets import DatasetDict, load_dataset, load_from_disk
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
@@ -20,11 +22,15 @@ from hf_nli.core.files import DAMAGED_ZIP, is_zip
 from hf_nli.data.forms import DAMAGED_FEATURES, FORMS, stem_and_suffix
 from hf_nli.data.parts import FilePart, Part, TablePart, file_key, loading
 
-CACHE_VERSION = 1  # of unpacked archives: to be raised when other files of them are taken
+logger = logging.getLogger(__name__)
+
+CACHE_VERSION = 2  # of unpacked archives: to be raised when other files of them are taken
 
 SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-# snli_1.0_dev.txt, train.csv, train-00000-of-00002.parquet
-_SPLIT_NAME = re.compile(rf"(?:.*[_.-])?({'|'.join(SPLITS)})(?P<shard>[_.-]?\d+(?:-of-\d+)?)?")
+# snli_1.0_dev.txt, multinli_1.0_dev_matched.jsonl, train.csv, train-00000-of-00002.parquet
+_SPLIT_NAME = re.compile(
+    rf"(?:.*[_.-])?(?P<split>{'|'.join(SPLITS)})(?P<genre>[_-](?:mis)?matched)?(?P<shard>[_.-]?\d+(?:-of-\d+)?)?"
+)
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 
@@ -56,24 +62,43 @@ def open_source(source: str, name: str | None = None, revision: str | None = Non
     Raises:
         InputError: If there is no such source, or it is of no kind that can be read.
     """
-    if not (os.path.exists(source) or glob.has_magic(source) or stem_and_suffix(source)[1] in FORMS):
-        if _HUB_NAME.fullmatch(source):
-            return _hub(source, name, revision)
+    if not source.strip():
+        raise InputError("the name of the data set is empty; give a file, a folder, or a data set on the Hub")
+    here = _is_here(source)
+    if not (here or glob.has_magic(source) or stem_and_suffix(source)[1] in FORMS) and _HUB_NAME.fullmatch(source):
+        return _hub(source, name, revision)
+    splits = _local(source, Path(source)) if here else _pattern(source)
+    if splits is None:
         raise InputError(f"{source}: no such file or folder")
     if name or revision:
         raise InputError(f"{source}: a configuration and a revision are for data sets on the Hub")
-    return _local(source, Path(source))
+    return splits
+
+
+def _is_here(source: str) -> bool:
+    """Says whether there is a file or folder of that name, which can be looked at."""
+    try:
+        os.stat(source)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(source):
+            raise InputError(f"{source}: a link to {os.readlink(source)}, which isn't there") from None
+        return False
+    except (OSError, ValueError) as error:  # a name that is too long, or holds NUL; no permission
+        raise InputError(f"{source[:300]}: can't be read ({getattr(error, 'strerror', None) or error})") from error
+    return True
 
 
 def _local(source: str, path: Path) -> dict[str, Split]:
-    for kind in _KINDS:
-        if (splits := kind(source, path)) is not None:
-            return splits
-    raise InputError(f"{source}: no such file or folder")
-
-
-def _zip(source: str, path: Path) -> dict[str, Split] | None:
-    return _local(source, _unpacked(path)) if path.is_file() and is_zip(path) else None
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{source}: a pipe or a device, not a regular file; write the data to a file first")
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"{source}: can't be read (no permission)")
+    if path.is_dir():
+        return _saved(source, path) or _folder(source, path)
+    if is_zip(path):
+        return _local(source, _unpacked(path))
+    parts = _parts(source, [path], path.parent)
+    return {"train": Split(parts, next(iter(_by_split(source, [path], path.parent)), None))}
 
 
 def _saved(source: str, path: Path) -> dict[str, Split] | None:
@@ -86,56 +111,82 @@ def _saved(source: str, path: Path) -> dict[str, Split] | None:
     return {"train": Split((TablePart(source, saved),), str(saved.split) if saved.split else None)}
 
 
-def _folder(source: str, path: Path) -> dict[str, Split] | None:
-    if not path.is_dir():
-        return None
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
-    for suffix in FORMS:
-        if splits := _by_split(source, [file for file in files if stem_and_suffix(file)[1] == suffix]):
-            return splits
+def _folder(source: str, path: Path) -> dict[str, Split]:
+    files = [file for file in _all_files(path) if not file.name.startswith(".")]
+    if splits := _by_split(source, files, path):
+        return splits
     raise InputError(
         f"{source}: no files named like snli_1.0_train.jsonl, snli_1.0_dev.txt or test.csv; "
         "give one file, or a pattern like 'folder/*.jsonl'"
     )
 
 
-def _file(source: str, path: Path) -> dict[str, Split] | None:
-    if not path.is_file():
-        return None
-    return {"train": Split(_parts(source, [path]), next(iter(_by_split(source, [path])), None))}
+def _all_files(folder: Path) -> list[Path]:
+    """Lists what is in a folder and the folders in it, which must be readable; links to folders aren't followed."""
+    found: list[Path] = []
+
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{error.filename}: can't be read ({error.strerror})") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        paths = [Path(place, name) for name in folders]
+        found += [path for path in paths if path.is_symlink()] + [Path(place, name) for name in files]
+    return sorted(found)
 
 
-def _pattern(source: str, path: Path) -> dict[str, Split] | None:
-    files = [Path(file) for file in sorted(glob.glob(source, recursive=True)) if os.path.isfile(file)]
+def _pattern(source: str) -> dict[str, Split] | None:
+    files = [Path(file) for file in sorted(glob.glob(source, recursive=True)) if not os.path.isdir(file)]
     if not files:
         return None
-    return _by_split(source, files) or {"train": Split(_parts(source, files), None)}
+    return _by_split(source, files, Path()) or {"train": Split(_parts(source, files, Path()), None)}
 
 
-_KINDS = (_zip, _saved, _folder, _file, _pattern)
-
-
-def _by_split(source: str, files: Sequence[Path]) -> dict[str, Split]:
-    """Groups files by the splits in their names; the others are left out."""
+def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split]:
+    """Groups files by the splits in their names; the log names the others, if there are such files."""
     found: dict[str, list[Path]] = {}
+    whole, left_out = set(), []
+    as_jsonl = {(file.parent, stem_and_suffix(file)[0]) for file in files if stem_and_suffix(file)[1] == ".jsonl"}
     for file in files:
-        if match := _SPLIT_NAME.fullmatch(stem_and_suffix(file)[0]):
-            shards = found.setdefault(SPLITS[match[1]], [])
-            shards.append(file)
-            if len(shards) > 1 and not match["shard"]:
-                raise InputError(f"{source}: both {shards[0]} and {file} are its split {SPLITS[match[1]]}; name one")
-    names = [name for name in dict.fromkeys(SPLITS.values()) if name in found]
-    return {name: Split(_parts(source, found[name]), name) for name in names}
+        stem, suffix = stem_and_suffix(file)
+        match = _SPLIT_NAME.fullmatch(stem) if suffix in FORMS else None
+        # The Stanford release has the same rows as .jsonl and as .txt.
+        if not match or suffix == ".txt" and (file.parent, stem) in as_jsonl:
+            left_out.append(file)
+            continue
+        name = SPLITS[match["split"]] + (match["genre"] or "").replace("-", "_")
+        shards = found.setdefault(name, [])
+        shards.append(file)
+        if not match["shard"]:
+            whole.add(name)
+        if len(shards) > 1 and name in whole:
+            raise InputError(f"{source}: both {shards[0]} and {shards[-1]} are its split {name}; name one")
+    if found and left_out:
+        named = ", ".join(_relative(file, root) for file in left_out[:20])
+        more = f" and {len(left_out) - 20} more" if len(left_out) > 20 else ""
+        logger.warning("%s: files left out, as no split's or the same in another form: %s%s", source, named, more)
+    order = [split + genre for split in dict.fromkeys(SPLITS.values()) for genre in ("", "_matched", "_mismatched")]
+    return {name: Split(_parts(source, found[name], root), name) for name in order if name in found}
 
 
-def _parts(source: str, files: Sequence[Path]) -> tuple[FilePart, ...]:
-    suffixes = {stem_and_suffix(file)[1] for file in files}
-    if len(suffixes) > 1 or not suffixes <= FORMS.keys():
-        raise InputError(f"{source}: not one of {', '.join(FORMS)} (or .gz of one)")
+def _parts(source: str, files: Sequence[Path], root: Path) -> tuple[FilePart, ...]:
+    suffixes = {stem_and_suffix(file)[1]: file for file in files}
+    if others := suffixes.keys() - FORMS.keys():
+        damaged = "; a damaged zip" if others == {".zip"} else ""
+        raise InputError(f"{suffixes[min(others)]}: not one of {', '.join(FORMS)} (or .gz of one){damaged}")
+    if len(suffixes) > 1:
+        raise InputError(f"{source}: some files are {' and some '.join(sorted(suffixes))}; name those of one form")
     for file in files:
+        if not file.is_file():
+            kind = "no regular file" if file.exists() else "a link to what isn't there"
+            raise InputError(f"{file}: {kind}")
         if not file.stat().st_size:
             raise InputError(f"{file}: the file is empty")
-    return tuple(map(FilePart, files))
+    return tuple(FilePart(file, _relative(file, root)) for file in files)
+
+
+def _relative(file: Path, root: Path) -> str:
+    name = str(file.relative_to(root) if file.is_relative_to(root) else file)
+    return name if name.isprintable() else repr(name)
 
 
 def _tables(source: str, tables: DatasetDict) -> dict[str, Split]:
@@ -154,13 +205,13 @@ def _hub(source: str, name: str | None, revision: str | None) -> dict[str, Split
 
 
 def _unpacked(archive: Path) -> Path:
-    """Unpacks the data files of a zip, once; no member can leave its folder."""
+    """Unpacks the files of a zip, once; no member can leave its folder."""
 
     def write(folder: Path) -> None:
         try:
             with zipfile.ZipFile(archive) as members:
                 # `extract` takes ".." and a leading "/" out of names
-                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_data(member))
+                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_file(member))
         except DAMAGED_ZIP as error:
             raise InputError(f"{archive}: a damaged or encrypted zip ({reason(error)})") from error
         except OSError as error:
@@ -173,6 +224,6 @@ def _unpacked(archive: Path) -> Path:
     return kept_folder(f"unpacked-{content_key(file_key(archive), CACHE_VERSION)}", write)
 
 
-def _is_data(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename)
-    return not member.is_dir() and stem_and_suffix(path)[1] in FORMS and "__MACOSX" not in path.parts
+def _is_file(member: zipfile.ZipInfo) -> bool:
+    name = member.filename
+    return name != "" and not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts

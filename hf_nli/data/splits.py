@@ -65,7 +65,7 @@ def read_splits(
         others = NLIData(validation_dataset, options)
         split, validation = _read_first(others, "validation")
         validated_on = _published(others, split)
-    elif "validation" in data.names and name != "validation":
+    elif data.find("validation") not in ([], [name]):
         split, validation = _read_first(data, "validation")
         validated_on = _published(data, split)
     else:

@@ -40,6 +40,7 @@ def describe(
         hypothesis_column=options.hypothesis_column,
         label_column=options.label_column,
         label_names=options.label_names,
+        label_map=options.label_map,
         max_seq_length=max_seq_length,
         truncation=truncation,
         mixed_precision=precision,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hf_nli.core.disk import check_output
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
@@ -24,9 +26,10 @@ from hf_nli.inference.predictor import decide
 from hf_nli.model.evaluations import Evaluation
 from hf_nli.model.folder import holds_model, local_folder, weights_sha256
 from hf_nli.model.load import input_length, load_model
-from hf_nli.model.precision import resolve_precision
+from hf_nli.model.precision import Precision, resolve_precision
 from hf_nli.model.score import merge_labels, predict_logits, score
 from hf_nli.settings.options import DataOptions, Truncation
+from hf_nli.settings.ranges import check_choice, check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 
@@ -77,15 +80,23 @@ def evaluate(
         The results, as written to eval_results.json.
 
     Raises:
-        InputError: If the model or the data can't be loaded, `split` isn't there, the device lacks the precision, or
-            `output_dir` holds another model.
+        InputError: If a setting can't be used, the model or the data can't be loaded, `split` isn't there, the device
+            lacks the precision, `output_dir` holds another model, or a pair's logits are NaN or infinite.
     """
-    accelerator, options = Accelerator(), data_options or DataOptions()
+    check_number("per_device_eval_batch_size", per_device_eval_batch_size)
+    if max_seq_length is not None:
+        check_number("max_seq_length", max_seq_length)
+    check_choice("truncation", truncation, get_args(Truncation))
+    check_choice("mixed_precision", mixed_precision, (*get_args(Precision), "auto"))
+    options = data_options or DataOptions()
+    with accelerate_starts():
+        accelerator = Accelerator()
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
     inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
     model, table = inputs.model.to(accelerator.device), inputs.table.to(accelerator.device)
-    logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision)
+    name = f"{model_name_or_path} on {dataset}, pairs with a gold label"
+    logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision, name)
     labels = tuple(inputs.pairs.features["label"].names)
     logits, merged = merge_labels(logits, labels)
     results = EvaluationResults(
@@ -131,7 +142,7 @@ def _load(
         sha256 = weights_sha256(cached)
     length = input_length(model.config, tokenizer, max_seq_length)
     data = NLIData(dataset, options)
-    wanted = [name for name in data.names if split in (name, data.public_split(name))] if split else []
+    wanted = data.find(split) if split else []
     if split and not wanted:
         raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
     name, pairs = data.read_first(*(wanted or ("test", "validation")))
@@ -140,6 +151,7 @@ def _load(
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
+    check_output(output_dir)
     if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
         raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
 

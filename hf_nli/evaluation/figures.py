@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from hf_nli.model.folder import SHA256
 from hf_nli.model.metrics import ConfusionMatrix
 
+_STAIRS = 400  # of a histogram, at most: the picture is 840 pixels wide
+
 
 def length_histogram(histograms: dict[str, NDArray[numpy.int64]], max_seq_length: int, path: Path) -> None:
-    """Draws how many pairs have how many tokens.
+    """Draws how many pairs have how many tokens; lengths are taken together where there are very many.
 
     Args:
         histograms: For each split, integers (longest + 1,): how many pairs have 0, 1, … tokens.
@@ -22,10 +24,14 @@ def length_histogram(histograms: dict[str, NDArray[numpy.int64]], max_seq_length
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
+    step = -(-max(map(len, histograms.values())) // _STAIRS)
     for split, counts in histograms.items():
-        axes.stairs(counts / counts.sum(), label=f"{split} ({counts.sum():,} pairs)", linewidth=1.5)
+        edges = numpy.arange(0, len(counts), step)
+        shares = numpy.add.reduceat(counts, edges) / counts.sum()
+        axes.stairs(shares, [*edges, edges[-1] + step], label=f"{split} ({counts.sum():,} pairs)", linewidth=1.5)
     axes.axvline(max_seq_length, color="gray", linestyle="--", label=f"max_seq_length {max_seq_length}")
-    axes.set(xlabel="tokens in a pair, special tokens included", ylabel="share of the pairs", xlim=(0, None))
+    shown = "share of the pairs" + (f", by {step} tokens" if step > 1 else "")
+    axes.set(xlabel="tokens in a pair, special tokens included", ylabel=shown, xlim=(0, None))
     axes.legend()
     figure.savefig(path, dpi=120)
 

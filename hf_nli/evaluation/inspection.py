@@ -133,8 +133,9 @@ def inspect_data(
             unk_rate=unknown if model_name_or_path else None,
             truncated=int(lengths["pair"][max_seq_length + 1 :].sum()),
         )
-    both = "train" in pairs and "validation" in pairs
-    shared = count_shared(pairs["train"], pairs["validation"]) if both else None
+    validation = [name for name in data.find("validation") if name in pairs and name != "train"]
+    both = "train" in pairs and validation
+    shared = count_shared(pairs["train"], pairs[validation[0]]) if both else None
     results = InspectionResults(str(dataset), model_name_or_path, max_seq_length, splits, shared)
     if output_dir:
         with staged(output_dir) as folder:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from hf_nli.core.errors import InputError
 
@@ -49,6 +49,8 @@ class Connection:
                 if error.response.status_code < 500 and error.response.status_code != 429:
                     raise
                 reason = str(error.response.status_code)
+            except OfflineModeIsEnabled as error:
+                raise InputError(f"{self.repo_id}: HF_HUB_OFFLINE is set; unset it to reach the Hub") from error
             except _CONNECTION as error:
                 reason = type(error).__name__
             logger.info("The Hub didn't answer as it should (%s); again in %g s", reason, wait)

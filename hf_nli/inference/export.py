@@ -18,9 +18,11 @@ from transformers import BatchEncoding, PreTrainedModel
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, label_order
 from hf_nli.core.report import Report
+from hf_nli.core.sole_run import sole_run
 from hf_nli.inference.export_check import check, check_batches
-from hf_nli.model.folder import model_folder
+from hf_nli.model.folder import model_folder, refuse_other_model
 from hf_nli.model.load import input_length, load_model
+from hf_nli.settings.ranges import check_choice
 from hf_nli.text.tokenizer import save_tokenizer
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -79,27 +81,30 @@ def export(
         InputError: If a package is missing, if the model can't be loaded, if the program's answers are off by more
             than `export_check.check` allows, or if `output_dir` holds a model. Nothing is written then.
     """
+    check_choice("format", format, ("onnx",))
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(f"export needs {', '.join(missing)}; pip install 'hf-nli[export]'")
-    model, tokenizer = load_model(model_name_or_path, revision=revision)
-    order, max_length = label_order(model.config), input_length(model.config, tokenizer)
-    batches = check_batches(tokenizer, max_length)
-    with model_folder(output_dir, overwrite_output_dir) as folder:
-        _write(model, batches[-1], max_length, int8, folder)
-        save_tokenizer(tokenizer, folder)
-        comparison = check(model, folder / PROGRAM, batches, int8)
-        report = ExportReport(
-            model=str(model_name_or_path),
-            format=format,
-            weights="int8" if int8 else "float32",
-            bytes=sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
-            **vars(comparison),
-            max_length=max_length,
-            labels=[LABELS[order.index(output)] for output in range(len(LABELS))],
-        )
-        report.write(folder / "export_report.json")
-    return report
+    with sole_run(output_dir):
+        refuse_other_model(output_dir, overwrite_output_dir)
+        model, tokenizer = load_model(model_name_or_path, revision=revision)
+        order, max_length = label_order(model.config), input_length(model.config, tokenizer)
+        batches = check_batches(tokenizer, max_length)
+        with model_folder(output_dir, overwrite_output_dir) as folder:
+            _write(model, batches[-1], max_length, int8, folder)
+            save_tokenizer(tokenizer, folder)
+            comparison = check(model, folder / PROGRAM, batches, int8)
+            report = ExportReport(
+                model=str(model_name_or_path),
+                format=format,
+                weights="int8" if int8 else "float32",
+                bytes=sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
+                **vars(comparison),
+                max_length=max_length,
+                labels=[LABELS[order.index(output)] for output in range(len(LABELS))],
+            )
+            report.write(folder / "export_report.json")
+        return report
 
 
 def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8: bool, folder: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
+from hf_nli.model.score import check_logits
 
 logger = logging.getLogger(__name__)
 
@@ -144,13 +145,17 @@ def compare(model: PreTrainedModel, program: Path, batches: Sequence[BatchEncodi
         model: The model in float32, in evaluation mode; it passes through float64 and comes back the same.
         program: The ONNX file.
         batches: As from `check_batches`.
+
+    Raises:
+        InputError: If a logit of the model is NaN or infinite.
     """
     import onnxruntime
 
+    ours = torch.cat([model(**batch).logits for batch in batches])
+    check_logits(ours, f"{model.name_or_path}: the built-in pairs")
     session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
     feeds = [{name: each.numpy() for name, each in batch.items()} for batch in batches]
     theirs = torch.cat([torch.from_numpy(session.run(["logits"], feed)[0]) for feed in feeds])
-    ours = torch.cat([model(**batch).logits for batch in batches])
     model.double()
     exact = torch.cat([model(**batch).logits for batch in batches])
     model.float()

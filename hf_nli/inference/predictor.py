@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.labels import LABELS, label_order
 from hf_nli.model.load import input_length
+from hf_nli.model.score import check_logits
 from hf_nli.settings.options import Truncation
+from hf_nli.settings.ranges import check_choice, check_number
 from hf_nli.text.encoding import encode_pairs
 
 
@@ -35,12 +37,15 @@ def predict(
         truncation: How longer pairs are cut.
 
     Raises:
-        InputError: If the model's labels aren't entailment, neutral and contradiction, or a text isn't Unicode.
+        InputError: If the model's labels aren't entailment, neutral and contradiction, a text isn't Unicode, a setting
+            can't be used, or a pair's logits are NaN or infinite.
 
     Yields:
         `premise`, `hypothesis`, the `label` and the `scores` (probabilities) by the label's name.
     """
-    pairs = iter(pairs)
+    check_number("batch_size", batch_size)
+    check_choice("truncation", truncation, get_args(Truncation))
+    pairs, first = iter(pairs), 1
     max_length = input_length(model.config, tokenizer, max_seq_length)
     order = label_order(model.config)
     while batch := list(islice(pairs, batch_size)):
@@ -49,6 +54,8 @@ def predict(
         inputs = tokenizer.pad(encoded, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             logits = model(**inputs).logits[:, order]
+        check_logits(logits, "the pairs", first_row=first)
+        first += len(batch)
         for (premise, hypothesis), row in zip(batch, logits, strict=True):
             yield {"premise": premise, "hypothesis": hypothesis} | decide(row)
 

@@ -27,6 +27,7 @@ class Conditions:
         text: Which of the Stanford release's texts.
         premise_column: The column that was named, if one was; likewise for the others.
         label_names: What the label ids mean, if it was given.
+        label_map: What other labels mean, likewise.
         max_seq_length: Tokens a pair.
         truncation: How longer pairs were cut.
         mixed_precision: The precision of matrix products.
@@ -42,6 +43,7 @@ class Conditions:
     hypothesis_column: str | None = None
     label_column: str | None = None
     label_names: list[str] | None = None
+    label_map: list[str] | None = None
     max_seq_length: int
     truncation: Truncation
     mixed_precision: Precision

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image, UnidentifiedImageError
 
+from hf_nli.core.disk import check_output, disk_errors
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import joint_sha256, locked, replaced, temporary_folder, usual_permissions
+from hf_nli.core.files import joint_sha256, locked
 from hf_nli.core.hub_ids import hub_id
+from hf_nli.core.staging import Staging
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ _OURS = (
     *("eval_results.json", "confusion_matrix.png", "predictions.jsonl"),
     *("model.onnx*", "export.json", "export_report.json"),
 )
+_UNFINISHED = ("checkpoint-*", ".checkpoint-*", LOG, CURVES)
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 _HOLDS_MODEL = ("*.safetensors", "pytorch_model*.bin", "*.onnx")
 
@@ -81,7 +84,7 @@ def local_folder(model_name_or_path: str, revision: str | None = None) -> Path |
 def holds_model(folder: str | Path) -> bool:
     """Says whether a folder holds a model's weights, in any of the usual files."""
     folder = Path(folder)
-    return folder.is_dir() and any(fnmatch(file.name, each) for file in folder.iterdir() for each in _HOLDS_MODEL)
+    return folder.is_dir() and any(_matches(file.name, _HOLDS_MODEL) for file in folder.iterdir() if file.is_file())
 
 
 def refuse_other_model(output_dir: str | Path, overwrite: bool = False) -> None:
@@ -100,12 +103,12 @@ def refuse_other_model(output_dir: str | Path, overwrite: bool = False) -> None:
             f"{output_dir} holds a model already; choose another --output_dir, or replace it with "
             "--overwrite_output_dir"
         )
-    if Path(output_dir).resolve() == Path.cwd():
+    if os.path.isdir(output_dir) and os.path.samefile(output_dir, os.curdir):
         raise InputError(f"{output_dir} is the current folder, which can't be replaced; choose another --output_dir")
 
 
 @contextmanager
-def model_folder(output_dir: str | Path, overwrite: bool = False) -> Iterator[Path]:
+def model_folder(output_dir: str | Path, overwrite: bool = False, keep: Sequence[str] = ()) -> Iterator[Path]:
     """Gives a temporary folder that becomes the model folder `output_dir`, as a whole, when the block ends well.
 
     Until then, and if the block fails or the process dies, what was there before stays untouched. Of an earlier model
@@ -113,48 +116,31 @@ def model_folder(output_dir: str | Path, overwrite: bool = False) -> Iterator[Pa
 
     Args:
         output_dir: The folder to write.
-        overwrite: Whether a model in `output_dir` may be replaced.
+        overwrite: Whether a model in `output_dir`, which may have come there meanwhile, may be replaced.
+        keep: Patterns of names of an earlier model's files that stay, too.
 
     Raises:
         InputError: If `output_dir` holds a model and `overwrite` is false, is the current folder, or can't be
             written to.
     """
+    target = check_output(output_dir)  # a link stays a link
     refuse_other_model(output_dir, overwrite)
-    temporary = temporary_folder(Path(output_dir).resolve())  # a link stays a link
-    try:
-        yield temporary
-        replace_model_folder(temporary, Path(output_dir), overwrite)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with disk_errors(output_dir), closing(Staging(target, whole=True)) as staging:
+        yield staging.new
+        with locked(target):
+            refuse_other_model(output_dir, overwrite)
+            staging.install(_stale(target, overwrite, keep) if target.exists() else ())
 
 
-def replace_model_folder(new: Path, output_dir: Path, overwrite: bool = True) -> None:
-    """Puts a complete model folder in the place of `output_dir`, and keeps there what isn't an earlier model's.
+def _stale(folder: Path, overwrite: bool, keep: Sequence[str]) -> list[str]:
+    """Names what goes with the model in a folder, or with a run that didn't get as far as one."""
+    patterns = _OURS if holds_model(folder) else _UNFINISHED if overwrite else ()
+    names = [path.name for path in folder.iterdir() if not path.is_dir() or fnmatch(path.name, "*checkpoint-*")]
+    return [name for name in names if _matches(name, patterns) and not _matches(name, keep)]
 
-    Args:
-        new: The complete folder, beside `output_dir` (if that is a link, beside what it points to).
-        output_dir: The folder to replace, or to make.
-        overwrite: Whether a model in `output_dir`, which may have come there meanwhile, may be replaced.
 
-    Raises:
-        InputError: If `output_dir` holds a model and `overwrite` is false, or can't be replaced.
-    """
-    usual_permissions(new)
-    with locked(output_dir):
-        refuse_other_model(output_dir, overwrite)
-        output_dir = output_dir.resolve()
-        try:
-            old = replaced(new, output_dir)
-        except OSError as error:
-            reason = f"{output_dir}: can't be replaced ({error.strerror}); choose another --output_dir"
-            raise InputError(reason) from error
-        if old is None:
-            return
-        stale = _OURS if holds_model(old) else ()
-        for path in old.iterdir():
-            if not any(fnmatch(path.name, pattern) for pattern in stale) and not (output_dir / path.name).exists():
-                path.rename(output_dir / path.name)
-        shutil.rmtree(old)
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def read_report(folder: str | Path, name: str) -> dict[str, Any] | None:
@@ -189,7 +175,7 @@ def read_json(folder: str | Path, name: str) -> Any:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s is left out: it can't be read (%s)", path, error)
         return None
 
@@ -220,5 +206,5 @@ def speaks_of(path: Path) -> str | None:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text.strip().rpartition("\n")[2] if path.suffix == ".jsonl" else text)
         return content.get(SHA256) if isinstance(content, dict) else None
-    except (OSError, ValueError, UnidentifiedImageError):
+    except (OSError, ValueError, RecursionError, UnidentifiedImageError):
         return None

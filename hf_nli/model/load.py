@@ -1,18 +1,13 @@
-"""A model folder, loaded: stock model, tokenizer, and which of its outputs is which label."""
+"""A model folder, loaded whole or not at all: stock model, tokenizer, and which of its outputs is which label."""
 
 from __future__ import annotations
 
 import logging
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
@@ -20,25 +15,17 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_nli.core.errors import InputError, reason
+from hf_nli.core.errors import InputError
 from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels, label_order
+from hf_nli.model.config import check_config, read_config
+from hf_nli.model.fit import check_fit, check_tokenizer, has_tokenizer, longest_input
+from hf_nli.model.folder import CONFIG
+from hf_nli.model.source import ModelSource
+from hf_nli.model.weights import broken_weight, check_described, left_out, stored_tensors
+from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
 
 logger = logging.getLogger(__name__)
-
-# How a damaged folder, a missing package and an unreachable Hub show in Transformers.
-UNLOADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    StrictDataclassError,
-    pickle.UnpicklingError,
-)
 
 
 def load_model(
@@ -64,56 +51,75 @@ def load_model(
         The model in evaluation mode, float32, and its tokenizer.
 
     Raises:
-        InputError: If there is no such model, if its labels are not entailment, neutral and contradiction, or if its
-            file of weights isn't what its configuration describes.
+        InputError: If there is no such model, if its labels are not entailment, neutral and contradiction, if its
+            weights aren't what its configuration describes, each with its shape and finite, or if its tokenizer
+            doesn't fit. Code of a model folder is never run.
     """
-    with _told(model_name_or_path):
-        config = AutoConfig.from_pretrained(
-            model_name_or_path, revision=revision, cache_dir=cache_dir, trust_remote_code=False
-        )
+    source = ModelSource(str(model_name_or_path), revision, cache_dir)
+    stored = stored_tensors(source) if source.find(CONFIG) else {}
+    config = read_config(source, len(stored))
     foreign = not has_nli_labels(config)
-    names = ", ".join(map(str, config.id2label.values()))
+    names = ", ".join(map(str, (config.id2label or {}).values()))
     if not new_head:
-        label_order(config, model_name_or_path)  # which refuses other labels
+        label_order(config, source.name)  # which refuses other labels
     if foreign:
         config.id2label, config.label2id = dict(ID2LABEL), dict(LABEL2ID)
         config.problem_type = "single_label_classification"
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
-    model, absent = _load_weights(model_name_or_path, config, revision, cache_dir)
+    check_described(source, config, stored, any_head=foreign)
+    model, absent = _load_weights(source, config)
     head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
-    if new_head and (foreign or absent & head):
-        why = f"its labels are {names}" if foreign else "it has none"
-        logger.warning("%s gets a new head for %s (seed %d): %s", model_name_or_path, ", ".join(LABELS), seed, why)
+    renewed = new_head and (foreign or head <= absent)
+    if renewed:
         # Some models have a pooler only if they were trained with one; it is as new as the head, then.
         head |= {name for name in absent if ".pooler." in name}
         _initialise(model, head, seed)
         absent -= head
-    if absent:
-        raise InputError(
-            f"{model_name_or_path}: its file of weights lacks {min(absent)}"
-            + (f" and {len(absent) - 1} others" if len(absent) > 1 else "")
-            + ", or has another shape of it, than config.json describes"
-        )
-    return model.eval(), load_tokenizer(model_name_or_path, revision=revision, cache_dir=cache_dir)
+    _refuse_incomplete(source, model, absent)
+    tokenizer = load_tokenizer(source.name, revision=revision, cache_dir=cache_dir)
+    check_fit(source, model, tokenizer)
+    if renewed:
+        why = f"its labels are {names}" if foreign else "it has none"
+        logger.warning("%s gets a new head for %s (seed %d): %s", source.name, ", ".join(LABELS), seed, why)
+    return model.eval(), tokenizer
 
 
-def _load_weights(
-    model_name_or_path: str, config: PretrainedConfig, revision: str | None, cache_dir: str | Path | None
-) -> tuple[PreTrainedModel, set[str]]:
+def _load_weights(source: ModelSource, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
     """Loads what there is, and gives the names of the weights that are missing or don't fit."""
-    with _told(model_name_or_path), torch.random.fork_rng(devices=[]):  # those weights are random numbers
+    loading: dict[str, Any]
+    with source.told(), torch.random.fork_rng(devices=[]):  # those weights are random numbers
         model, loading = AutoModelForSequenceClassification.from_pretrained(
-            model_name_or_path,
+            source.name,
             config=config,
             dtype="float32",
-            revision=revision,
-            cache_dir=cache_dir,
-            trust_remote_code=False,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **source.options,
         )
-    return model, loading["missing_keys"] | {name for name, *_ in loading["mismatched_keys"]}
+    if messages := loading["error_msgs"]:
+        raise InputError(f"{source.name}: its weights can't be loaded ({' '.join(str(messages[0]).split())})")
+    if others := left_out(model, set(loading["unexpected_keys"])):
+        raise InputError(
+            f"{source.name}: its weights have {_some(others)}, for which there is no place in the {config.model_type} "
+            f"that {CONFIG} describes"
+        )
+    return model, set(loading["missing_keys"]) | {name for name, *_ in loading["mismatched_keys"]}
+
+
+def _refuse_incomplete(source: ModelSource, model: PreTrainedModel, absent: set[str]) -> None:
+    """Raises `InputError` if a weight isn't from the files, or isn't finite."""
+    if absent:
+        raise InputError(
+            f"{source.name}: its file of weights lacks {_some(sorted(absent))}, or has another shape of it, than "
+            f"{CONFIG} (model_type {model.config.model_type}) describes"
+        )
+    if name := broken_weight(model):
+        raise InputError(f"{source.name}: the weights are NaN or infinite ({name}); the model is of no use")
+
+
+def _some(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} others" if len(names) > 1 else "")
 
 
 def _initialise(model: PreTrainedModel, names: set[str], seed: int) -> None:
@@ -136,29 +142,19 @@ def load_tokenizer(
         cache_dir: Where to keep what is downloaded, if not in Hugging Face's cache.
 
     Raises:
-        InputError: If there is none, or none that is fast.
+        InputError: If there is none, none that is fast, or one that takes too short pairs.
     """
-    with _told(model_name_or_path):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            model_name_or_path, revision=revision, cache_dir=cache_dir, trust_remote_code=False
-        )
-    if not tokenizer.is_fast:
-        raise InputError(f"{model_name_or_path}: its tokenizer is not a fast one, which is needed here")
+    source = ModelSource(str(model_name_or_path), revision, cache_dir)
+    if config := source.read_object(CONFIG):  # at which Transformers looks, too
+        check_config(source, config)
+    if not has_tokenizer(source):
+        raise source.lacks("tokenizer (tokenizer.json, or a vocabulary such as vocab.txt)")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        source.read_object(name)  # which refuses a damaged one
+    with source.told("its tokenizer (tokenizer.json, tokenizer_config.json) can't be loaded"):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.name, **source.options)
+    check_tokenizer(source, tokenizer)
     return tokenizer
-
-
-@contextmanager
-def _told(model_name_or_path: str) -> Iterator[None]:
-    """Tells in one line what Transformers says of a model that it can't load; nothing of ours belongs inside."""
-    try:
-        yield
-    except Exception as error:
-        # The tokenizers library raises the bare `Exception`.
-        if type(error) is not Exception and not isinstance(error, UNLOADABLE):
-            raise
-        raise InputError(
-            f"{model_name_or_path}: not a model folder or Hub id that can be loaded ({reason(error)})"
-        ) from error
 
 
 def input_length(
@@ -174,11 +170,10 @@ def input_length(
     Raises:
         InputError: If it is less than 5, which leaves no place for a token of each text.
     """
-    limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", tokenizer.model_max_length))
+    limit = longest_input(config, tokenizer)
     if max_seq_length is None:
         return limit
-    if max_seq_length < 5:  # <cls>, two <sep>, and a token of each text
-        raise InputError(f"--max_seq_length is {max_seq_length}; it must be at least 5")
+    check_number("max_seq_length", max_seq_length)
     if max_seq_length > limit:
         logger.warning("max_seq_length %d is more than the model's positions: using %d", max_seq_length, limit)
     return min(max_seq_length, limit)

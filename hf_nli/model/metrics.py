@@ -46,7 +46,8 @@ def _accuracy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> fl
 
 
 def _cross_entropy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
-    return torch.nn.functional.cross_entropy(logits, references).item()
+    # In float64 that of finite logits is finite.
+    return torch.nn.functional.cross_entropy(logits.double(), references).item()
 
 
 def _per_label(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, LabelScores]:

@@ -71,13 +71,13 @@ def read_reports(folder: str | Path) -> FolderReports:
     evaluations = read_evaluations(folder, sha256)
     if evaluations:
         files.add(EVALUATIONS)
-    files |= {each.picture for each in evaluations if fnmatch(each.picture, CONFUSION) and valid(each.picture)}
+    files |= {each.picture for each in evaluations if _is_picture(each.picture) and valid(each.picture)}
     return FolderReports(
         sha256,
         conversion=read_report(folder, CONVERSION) if CONVERSION in files else None,
         training=training,
         results=read_report(folder, RESULTS) if RESULTS in files else None,
-        epochs=read_epochs(folder) if LOG in files else [],
+        epochs=_epochs(folder) if LOG in files else [],
         evaluations=evaluations,
         files=frozenset(files),
     )
@@ -90,9 +90,16 @@ def read_evaluations(folder: str | Path, sha256: str | None) -> list[EvaluationR
         folder: The model folder.
         sha256: Its weights.
     """
-    path, records, valid = Path(folder) / EVALUATIONS, read_json(folder, EVALUATIONS) or [], []
+    path, records, valid = Path(folder) / EVALUATIONS, read_json(folder, EVALUATIONS), []
+    if not isinstance(records, list):
+        if records is not None:
+            logger.warning("%s is left out: it holds a %s, not a list", path, type(records).__name__)
+        return []
     others = 0
-    for each in records:
+    for number, each in enumerate(records, 1):
+        if not isinstance(each, dict):
+            logger.warning("%s: entry %d is left out: it is a %s, not an object", path, number, type(each).__name__)
+            continue
         if each.get(SHA256) != sha256:
             others += 1
             continue
@@ -117,9 +124,23 @@ def first_weights(training: Json | None) -> str | None:
     Returns:
         Their SHA-256, if it is known.
     """
-    while training and training.get("base"):
+    while training and isinstance(training.get("base"), dict):
         training = training["base"]
     return (training or {}).get("base_model_sha256")
+
+
+def _epochs(folder: Path) -> list[Json]:
+    """The epochs of a log; of a damaged one none, which is told."""
+    try:
+        return read_epochs(folder)
+    except (ValueError, TypeError) as error:
+        logger.warning("%s is left out: it can't be read (%s)", folder / LOG, error)
+        return []
+
+
+def _is_picture(name: str) -> bool:
+    """Whether it is a confusion matrix in the folder itself, and none that the name leads to elsewhere."""
+    return fnmatch(name, CONFUSION) and Path(name).name == name
 
 
 def _is_about(path: Path, *weights: str | None) -> bool:
@@ -127,6 +148,10 @@ def _is_about(path: Path, *weights: str | None) -> bool:
     named = speaks_of(path)
     if named is not None and named in weights:
         return True
-    why = f"it is about other weights (SHA-256 {named[:12]}…) than those beside it" if named else "it names no weights"
+    why = (
+        f"it is about other weights (SHA-256 {str(named)[:12]}…) than those beside it"
+        if named
+        else "it names no weights"
+    )
     logger.warning("%s is left out: %s", path, why)
     return False

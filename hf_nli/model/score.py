@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
@@ -19,7 +20,13 @@ from hf_nli.model.precision import Precision, autocast
 
 @torch.no_grad()
 def predict_logits(
-    accelerator: Accelerator, model: nn.Module, table: TokenTable, batch_size: int, precision: Precision
+    accelerator: Accelerator,
+    model: nn.Module,
+    table: TokenTable,
+    batch_size: int,
+    precision: Precision,
+    name: str = "the pairs",
+    remedy: str = "",
 ) -> tuple[Tensor, Tensor]:
     """Runs a model over encoded pairs, each pair once, whatever the number of processes.
 
@@ -29,6 +36,11 @@ def predict_logits(
         table: The pairs, on the accelerator's device.
         batch_size: Pairs a batch, on each process.
         precision: The precision of matrix products, whatever Accelerate was told before.
+        name: What to call the pairs in errors.
+        remedy: What to do about logits that aren't finite; for people.
+
+    Raises:
+        InputError: If a logit is NaN or infinite; all processes raise it.
 
     Returns:
         Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
@@ -48,7 +60,29 @@ def predict_logits(
         if part.counts:
             logits[torch.from_numpy(part.rows).to(logits.device)] = outputs
     # A row is another process's where it is zero.
-    return accelerator.reduce(logits).cpu(), table.labels.cpu()
+    logits = accelerator.reduce(logits).cpu()
+    check_logits(logits, name, remedy if precision == "no" else remedy or "use --mixed_precision no")
+    return logits, table.labels.cpu()
+
+
+def check_logits(logits: Tensor, name: str, remedy: str = "", first_row: int = 1) -> None:
+    """Refuses logits that say nothing.
+
+    Args:
+        logits: Float (examples, labels).
+        name: What to call the examples.
+        remedy: What to do about it; for people.
+        first_row: The number of the first one.
+
+    Raises:
+        InputError: If one is NaN or infinite.
+    """
+    broken = (~logits.isfinite()).any(1).nonzero()
+    if len(broken):
+        row = first_row + int(broken[0])
+        raise InputError(
+            f"{name}, row {row}: the model's logits are NaN or infinite" + (f"; {remedy}" if remedy else "")
+        )
 
 
 def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:

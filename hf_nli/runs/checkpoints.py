@@ -8,14 +8,16 @@ import logging
 import pickle
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
-from hf_nli.core.errors import InputError
+from hf_nli.core.disk import disk_errors
+from hf_nli.core.errors import InputError, reason
 from hf_nli.core.files import sha256, write_json
+from hf_nli.core.staging import usual_permissions
 from hf_nli.runs.identity import RunIdentity
 
 logger = logging.getLogger(__name__)
@@ -34,21 +36,31 @@ def writing(accelerator: Accelerator, folder: Path, step: int, identity: RunIden
         folder: The folder of the run.
         step: The number of steps taken.
         identity: What a run must have in common with the one that goes on from here.
+
+    Raises:
+        InputError: If it can't be written; nothing of it is left then.
     """
     checkpoint, temporary = folder / f"checkpoint-{step}", folder / f".checkpoint-{step}"
-    if accelerator.is_main_process:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    yield temporary
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        files = {str(file.relative_to(temporary)): sha256(file) for file in temporary.rglob("*") if file.is_file()}
-        content = {"step": step, "identity": dataclasses.asdict(identity), "sha256": files}
-        write_json(temporary / MANIFEST, content)
-        shutil.rmtree(checkpoint, ignore_errors=True)  # from before a run that goes on from an earlier one
-        temporary.rename(checkpoint)
-    accelerator.wait_for_everyone()
+    with disk_errors(checkpoint), ExitStack() as undo:
+        if accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+            undo.callback(shutil.rmtree, temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        yield temporary
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            _complete(temporary, checkpoint, step, identity)
+        accelerator.wait_for_everyone()
+
+
+def _complete(temporary: Path, checkpoint: Path, step: int, identity: RunIdentity) -> None:
+    files = {str(file.relative_to(temporary)): sha256(file) for file in temporary.rglob("*") if file.is_file()}
+    content = {"step": step, "identity": dataclasses.asdict(identity), "sha256": files}
+    write_json(temporary / MANIFEST, content)
+    usual_permissions(temporary)
+    shutil.rmtree(checkpoint, ignore_errors=True)  # from before a run that goes on from an earlier one
+    temporary.rename(checkpoint)
 
 
 def prune(folder: Path, limit: int | None) -> None:
@@ -101,13 +113,21 @@ def _damage(checkpoint: Path) -> str | None:
     if not checkpoint.is_dir():
         return "no such checkpoint"
     try:
-        files = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"a damaged checkpoint, or not one of hf_nli: it has no {MANIFEST}"
+    except (OSError, ValueError, RecursionError) as error:
+        return f"a damaged checkpoint ({MANIFEST}: {reason(error)})"
+    files = manifest.get("sha256") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or not isinstance(manifest.get("identity"), dict):
+        return f"a damaged checkpoint ({MANIFEST} doesn't have the objects sha256 and identity)"
+    try:
         if changed := [name for name, digest in files.items() if sha256(checkpoint / name) != digest]:
             return f"a damaged checkpoint ({', '.join(changed)} changed)"
         for state in checkpoint.glob(_STATES):
             torch.load(state, weights_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
-        return f"a damaged checkpoint ({str(error).splitlines()[0]})"
+    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return f"a damaged checkpoint ({reason(error)})"
     return None
 
 
@@ -115,9 +135,10 @@ def _same_run(checkpoint: Path, identity: RunIdentity) -> RunIdentity:
     content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["identity"]
     try:
         written = RunIdentity.from_dict(content)
-    except (TypeError, KeyError) as error:
+        changes = written.changes(identity)
+    except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{checkpoint}: written by another version of hf_nli; start anew") from error
-    if changes := written.changes(identity):
+    if changes:
         raise InputError(
             f"{checkpoint}: a checkpoint of another run ({'; '.join(changes)}); or start anew in another --output_dir"
         )

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
+from hf_nli.core.disk import disk_errors
 from hf_nli.core.files import staged
 from hf_nli.model.folder import CURVES, LOG, SHA256, read_epochs
 from hf_nli.runs.state import EpochScores
@@ -58,7 +59,7 @@ class RunLog:
             figures: What was measured there.
         """
         if self.accelerator.is_main_process:
-            with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            with disk_errors(self.folder), (self.folder / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"step": step, **figures}) + "\n")
             self.accelerator.log(figures, step=step)
 
@@ -68,27 +69,25 @@ class RunLog:
             return
         figures = {name: value for name, value in dataclasses.asdict(scores).items() if value is not None}
         self.record(figures.pop("step"), **figures)
-        self._draw()
+        with staged(self.folder) as temporary:
+            training_curves(read_epochs(self.folder), temporary / CURVES)
         if self.as_d2l and scores.train_loss is not None:
             text = d2l_line(figures)
         else:
             text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch")
         tqdm.write(f"epoch {scores.epoch}: {text}", file=sys.stderr)
 
-    def close(self, sha256: str) -> None:
-        """Says whose training this was, in the log and in the picture.
+    def close(self, sha256: str, folder: Path) -> None:
+        """Writes the log and the picture of a complete run, which say whose training this was.
 
         Args:
             sha256: The SHA-256 of the model's weights.
+            folder: The folder to write to.
         """
-        if self.accelerator.is_main_process:
-            with (self.folder / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps({SHA256: sha256}) + "\n")
-            self._draw({SHA256: sha256})
-
-    def _draw(self, metadata: dict[str, str] | None = None) -> None:
-        with staged(self.folder) as temporary:
-            training_curves(read_epochs(self.folder), temporary / CURVES, metadata)
+        shutil.copyfile(self.folder / LOG, folder / LOG)
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps({SHA256: sha256}) + "\n")
+        training_curves(read_epochs(folder), folder / CURVES, {SHA256: sha256})
 
 
 def training_curves(epochs: list[dict[str, float]], path: Path, metadata: dict[str, str] | None = None) -> None:

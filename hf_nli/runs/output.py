@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,13 +19,87 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
-from hf_nli.model.folder import MODEL, TOKENIZER, holds_model, refuse_other_model, replace_model_folder
+from hf_nli.core.sole_run import sole_run
+from hf_nli.core.staging import link
+from hf_nli.model.folder import CURVES, LOG, MODEL, TOKENIZER, holds_model, model_folder, refuse_other_model
 from hf_nli.runs.checkpoints import list_checkpoints
 from hf_nli.text.tokenizer import save_tokenizer
 
 logger = logging.getLogger(__name__)
 
 BEST = "best"  # the folder in a checkpoint
+_UNFINISHED = ".best"  # in the folder of a run, until the run is complete
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what.
+
+    Attributes:
+        checkpoints: Its folder; all is in it.
+        model: The best model so far. It is out of sight: until the run is complete, nobody shall take it for one.
+        log: The log and the curves; beside an earlier model's that the run goes on from, out of sight, too.
+    """
+
+    checkpoints: Path
+    model: Path
+    log: Path
+
+
+@contextmanager
+def run_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Iterator[RunFolder]:
+    """Gives a run its folder for the time of the block, and keeps other runs out of it; on the main process.
+
+    If the block fails, checkpoints stay, by which the run can go on, and nothing else of it.
+
+    Args:
+        output_dir: The folder that the model shall be in.
+        resume: The checkpoint to go on from: a path, "latest" or None.
+        overwrite: Whether a model in `output_dir` may be replaced.
+
+    Raises:
+        InputError: If another run writes it, it can't be written, or what is there may not be replaced.
+    """
+    with sole_run(output_dir):
+        folder = working_folder(output_dir, resume, overwrite)
+        existed, beside = folder.exists(), folder != output_dir
+        model = folder if beside else folder / _UNFINISHED
+        run = RunFolder(folder, model, model if holds_model(folder) else folder)
+        if not beside:
+            shutil.rmtree(model, ignore_errors=True)  # of a run that was killed; a checkpoint has it, too
+        try:
+            yield run
+        except BaseException:
+            if not list_checkpoints(folder):
+                _drop(run, existed)
+            raise
+        finally:
+            if not beside:
+                shutil.rmtree(model, ignore_errors=True)
+
+
+def drop_interrupted(output_dir: Path) -> None:
+    """Deletes what a run left that was interrupted and could go on, but not a complete model."""
+    replacement = _replacement(output_dir)
+    if replacement.exists():
+        shutil.rmtree(replacement.parent)
+    elif not holds_model(output_dir):
+        for checkpoint in list_checkpoints(output_dir):
+            shutil.rmtree(checkpoint)
+        _drop(RunFolder(output_dir, output_dir / _UNFINISHED, output_dir), existed=False)
+
+
+def _drop(run: RunFolder, existed: bool) -> None:
+    if run.model == run.checkpoints:  # beside the output folder
+        shutil.rmtree(run.checkpoints.parent, ignore_errors=True)
+        return
+    shutil.rmtree(run.model, ignore_errors=True)
+    if run.log == run.checkpoints:
+        for name in (LOG, CURVES):
+            (run.log / name).unlink(missing_ok=True)
+    if not existed:
+        with suppress(OSError):  # a tracker has left something there
+            run.checkpoints.rmdir()
 
 
 def working_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Path:
@@ -73,8 +148,9 @@ def refuse_unseen(folder: Path) -> None:
 def put_in_place(folder: Path, output_dir: Path) -> None:
     """Makes a complete run the content of `output_dir`, if it worked beside it."""
     if folder != output_dir:
-        replace_model_folder(folder, output_dir)
-        folder.parent.rmdir()
+        with model_folder(output_dir, overwrite=True) as new:
+            shutil.copytree(folder, new, copy_function=link, dirs_exist_ok=True)
+        shutil.rmtree(folder.parent)
 
 
 def _replacement(output_dir: Path) -> Path:
@@ -146,9 +222,14 @@ def check_keys(folder: Path, keys: Iterable[set[str]]) -> None:
 def keep_best(folder: Path, checkpoint: Path) -> None:
     """Puts the best model so far into a checkpoint that is being written, where it takes no room of its own."""
     (checkpoint / BEST).mkdir()
+    copy_model(folder, checkpoint / BEST)
+
+
+def copy_model(folder: Path, new: Path) -> None:
+    """Puts a model's files into another folder, too, where they take no room of their own."""
     for file in folder.iterdir():
         if any(fnmatch(file.name, pattern) for pattern in (*MODEL, *TOKENIZER)):
-            _link(file, checkpoint / BEST / file.name)
+            link(file, new / file.name)
 
 
 def restore_best(checkpoint: Path, folder: Path) -> None:
@@ -160,11 +241,4 @@ def restore_best(checkpoint: Path, folder: Path) -> None:
         return
     with staged(folder) as temporary:
         for file in kept.iterdir():
-            _link(file, temporary / file.name)
-
-
-def _link(file: Path, new: Path) -> None:
-    try:
-        os.link(file, new)
-    except OSError:  # not every file system has links
-        shutil.copyfile(file, new)
+            link(file, temporary / file.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +18,14 @@ _PENDING = 50  # batches whose figures may wait on the device
 
 @dataclass
 class Sums:
-    """What was counted of a number of batches."""
+    """What was counted of a number of batches; `broken_at` is the first step whose loss wasn't finite, if one was."""
 
     loss: float = 0.0
     right: int = 0
     examples: int = 0
     tokens: int = 0
     positions: int = 0
+    broken_at: int | None = None
 
     def add(self, other: Sums) -> None:
         """Counts what another one counted, too."""
@@ -32,6 +34,7 @@ class Sums:
         self.examples += other.examples
         self.tokens += other.tokens
         self.positions += other.positions
+        self.broken_at = min(filter(None, (self.broken_at, other.broken_at)), default=None)
 
     def over_processes(self) -> Sums:
         """Adds up what all processes counted; all have to call it."""
@@ -64,7 +67,9 @@ class EpochScores:
     test_accuracy: float | None = None
 
     def better_than(self, other: EpochScores | None) -> bool:
-        """Compares accuracies on the validation pairs; of equal ones the lower loss is better."""
+        """Compares accuracies on the validation pairs; of equal ones the lower loss is better, and NaN never is."""
+        if not math.isfinite(self.eval_loss):
+            return False
         return other is None or (self.eval_accuracy, -self.eval_loss) > (other.eval_accuracy, -other.eval_loss)
 
 
@@ -93,7 +98,7 @@ class LoopState:
     all_epochs: Sums = field(default_factory=Sums)
     this_epoch: Sums = field(default_factory=Sums)
     recent: Sums = field(default_factory=Sums)
-    _pending: list[tuple[Tensor, Sums]] = field(default_factory=list, init=False, repr=False)
+    _pending: list[tuple[Tensor, Sums, int]] = field(default_factory=list, init=False, repr=False)
     _started: float | None = field(default=None, init=False, repr=False)
 
     def count(self, figures: Tensor, batch: Sums) -> None:
@@ -103,7 +108,7 @@ class LoopState:
             figures: The sum of its losses, and its right answers, float32 (2,).
             batch: The rest.
         """
-        self._pending.append((figures, batch))
+        self._pending.append((figures, batch, self.step + 1))
         if len(self._pending) >= _PENDING:
             self.add_up()
 
@@ -111,9 +116,10 @@ class LoopState:
         """Adds up what waits: on the host in float64, which not every device has, and in the order it came in."""
         if not self._pending:
             return
-        rows = torch.stack([figures for figures, _ in self._pending]).tolist()
-        for (loss, right), (_, batch) in zip(rows, self._pending, strict=True):
+        rows = torch.stack([figures for figures, *_ in self._pending]).tolist()
+        for (loss, right), (_, batch, step) in zip(rows, self._pending, strict=True):
             batch.loss, batch.right = loss, int(right)
+            batch.broken_at = None if math.isfinite(loss) else step
             for sums in (self.all_epochs, self.this_epoch, self.recent):
                 sums.add(batch)
         self._pending.clear()

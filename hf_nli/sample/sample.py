@@ -20,7 +20,8 @@ import torch
 
 from hf_nli.core.files import staged
 from hf_nli.core.labels import LABELS
-from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes
+from hf_nli.d2l.checkpoint import Sizes
+from hf_nli.d2l.source import PARAMETERS, VOCABULARY
 from hf_nli.sample.checkpoint import initial_state
 from hf_nli.text.tokenizer import SPECIAL_TOKENS
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import label_id, label_set
-from hf_nli.settings.ranges import check_at_least
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, is_permutation, parse_label_map, renamed
+from hf_nli.settings.ranges import check_number, check_settings
 
 Truncation = Literal["longest_first", "proportional"]
 TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
@@ -38,10 +39,12 @@ class RunOptions:
     )
 
     def __post_init__(self) -> None:
+        check_settings(self)
         steps = self.checkpointing_steps
-        if steps not in (None, "epoch") and not (steps.isdigit() and int(steps)):
-            raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
-        check_at_least(self, {"checkpoints_total_limit": 1, "logging_steps": 1})
+        if steps not in (None, "epoch"):
+            if not re.fullmatch("[0-9]{1,12}", steps):
+                raise InputError(f"--checkpointing_steps is {steps}; it must be a number of steps, or 'epoch'")
+            check_number("checkpointing_steps", int(steps))
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,31 @@ class DataOptions:
     label_names: list[str] | None = field(
         default=None, metadata={"help": "What the label ids 0, 1, … of this data set mean, in their order."}
     )
+    label_map: list[str] | None = field(
+        default=None,
+        metadata={"help": "What other labels mean, as contradictory=contradiction e=entailment."},
+    )
 
     def __post_init__(self) -> None:
-        labels = label_set(self.label_names or ())
-        for name in self.label_names or ():
-            if label_id(name, labels) is None:
-                raise InputError(f"--label_names: {name!r} is not one of {', '.join(labels)}")
+        label_map = self.renamed
+        if self.label_names is not None and not is_permutation(renamed(name, label_map) for name in self.label_names):
+            raise InputError(
+                f"--label_names: {', '.join(map(repr, self.label_names))}; it must be {', '.join(LABELS)}, or "
+                f"{', '.join(TWO_WAY_LABELS)}, each once, in the order of the ids"
+            )
+        columns = [f"{column}_column" for column in COLUMNS]
+        for index, flag in enumerate(columns):
+            name = getattr(self, flag)
+            if name == "":
+                raise InputError(f"--{flag} is empty; give the name of a column")
+            for other in columns[:index]:
+                if name is not None and name == getattr(self, other):
+                    raise InputError(f"--{other} and --{flag} are both {name}; they must differ")
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What labels of other names mean, by `label_map`."""
+        return parse_label_map(self.label_map or ())
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hf_nli.core.errors import InputError
 from hf_nli.settings.options import TRUNCATION_HELP, Truncation
-from hf_nli.settings.ranges import check_at_least
+from hf_nli.settings.ranges import check_settings
 
 RecipeName = Literal["tuned", "d2l", "d2l-base"]
 
@@ -69,28 +68,7 @@ class Recipe:
     seed: int = field(default=42, metadata={"help": "Seed of the order, dropout and a split-off validation set."})
 
     def __post_init__(self) -> None:
-        check_at_least(
-            self,
-            {
-                "num_train_epochs": 1,
-                "max_train_steps": 1,
-                "per_device_train_batch_size": 1,
-                "per_device_eval_batch_size": 1,
-                "gradient_accumulation_steps": 1,
-                "tokens_per_batch": 1,
-                "early_stopping_patience": 1,
-                "learning_rate": 0.0,
-                "embedding_lr_multiplier": 0.0,
-                "weight_decay": 0.0,
-                "warmup_ratio": 0.0,
-                "max_grad_norm": 0.0,
-                "seed": 0,
-            },
-        )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"--dropout is {self.dropout}; it must be at least 0 and less than 1")
-        if self.warmup_ratio > 1:
-            raise InputError(f"--warmup_ratio is {self.warmup_ratio}; it is a share of the steps, at most 1")
+        check_settings(self)
 
 
 # What differs from the defaults.

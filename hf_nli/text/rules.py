@@ -27,7 +27,8 @@ ABBREVIATED = rf"(?<=\b(?:[a-z]\.[a-z]|{ABBREVIATIONS})\.)"  # right after the f
 FULL_STOP = rf"(?:\.{END}(?!\.\.){ABBREVIATED})?"  # dr. with its full stop
 INITIAL = rf"[a-z]\.(?=\s++{LETTER})"  # j. smith, but: the letter d .
 NUMBER = r"no\.(?=\s?\d)"  # no. 7, but: she says no .
-MARK = rf"[^{SPACE}][\p{{M}}\u200d]*+"  # any other mark, alone but for accents and emoji joiners
+JOINED = r"[\p{M}\u200d]"  # accents and emoji joiners
+MARK = rf"[^{SPACE}]{JOINED}*+"  # any other mark, alone but for these
 
 # Holds a word of the treebank together: blue-striped, u.s.-led, he/she, r&b, base.a, 10,000, 53:11, o'clock.
 JOINT = rf"(?:\.?-|[./&]|(?<=\d)[,:](?=\d)|(?!{CLITIC})')(?=\w)"
@@ -56,11 +57,13 @@ PTB = TextStyle(
     rewrites=(
         ("’", "'"),
         ("‘", "`"),
-        ("“", "``"),
-        ("”", "''"),
-        (r'(?<![^\s(\[{`])"(?!\s*\z)', "``"),  # opens a quotation: after a space or bracket, with more to come
-        ('"', "''"),  # any other closes it
-        (rf"(?<![^\s(\[{{`])(?!{CLITIC}|{ELISION})'(?={LETTER})", "`"),  # 'free car washes' -> ` free car washes '
+        # Double ones begin with a space, so that no single one before them becomes a part of them: 'x'" -> x ' ''
+        ("“", " ``"),
+        ("”", " ''"),
+        (r'(?<![^\s(\[{`])"(?!\s*\z)', " ``"),  # opens a quotation: after a space or bracket, with more to come
+        ('"', " ''"),  # any other closes it
+        # 'free car washes' -> ` free car washes '
+        (rf"(?<![^\s(\[{{`])(?!{CLITIC}|{ELISION})'(?!{JOINED})(?={LETTER})", "`"),
         *((rf"\{bracket}", f" -{name}- ") for bracket, name in BRACKETS.items()),
         DASHES,
         ("[–—―]", "--"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -125,7 +126,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         _hide_special_tokens(content, config)
     write_json(file, content)
     write_json(config_file, config)
-    if _encoded(AutoTokenizer.from_pretrained(folder)) != _encoded(tokenizer):
+    if _encoded(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)) != _encoded(tokenizer):
         raise RuntimeError(f"{folder}: the tokenizer as saved doesn't give the ids that it gave before")
 
 
@@ -175,16 +176,23 @@ def count_unknown(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> t
     return unknown, total
 
 
-def check_vocabulary(tokens: list[str]) -> None:
-    """Raises `InputError` for what can't be a d2l vocabulary."""
+def check_vocabulary(tokens: object, name: str = "the vocabulary") -> None:
+    """Raises `InputError` for what can't be a d2l vocabulary.
+
+    Args:
+        tokens: What should be the list of tokens.
+        name: Its file, for people.
+    """
     remedy = "give the list of strings in the vocab.json of a d2l BERT"
     if not isinstance(tokens, list):
-        raise InputError(f"The vocabulary is of type {type(tokens).__name__}; {remedy}.")
+        raise InputError(f"{name} is of type {type(tokens).__name__}; {remedy}")
     for index, token in enumerate(tokens):
         if not isinstance(token, str):
-            raise InputError(f"Entry {index} of the vocabulary is of type {type(token).__name__}; {remedy}.")
+            raise InputError(f"Entry {index} of {name} is of type {type(token).__name__}; {remedy}")
+        if not token.isascii() and re.search("[\ud800-\udfff]", token):
+            raise InputError(f"Entry {index} of {name} ({token!r}) holds half of a surrogate pair; {remedy}")
     if not tokens:
-        raise InputError(f"The vocabulary is empty; {remedy}.")
+        raise InputError(f"{name} is empty; {remedy}")
     missing = [token for token in SPECIAL_TOKENS if token not in tokens]
     if missing:
-        raise InputError(f"The vocabulary of {len(tokens)} tokens lacks {', '.join(missing)}; {remedy}.")
+        raise InputError(f"{name}, of {len(tokens)} tokens, lacks {', '.join(missing)}; {remedy}")

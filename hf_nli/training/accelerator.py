@@ -13,6 +13,7 @@ from accelerate.state import is_initialized
 from accelerate.utils import GradScalerKwargs, is_tensorboard_available, is_trackio_available, is_wandb_available
 from torch import nn
 
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.model.precision import Precision, resolve_precision
 from hf_nli.settings.recipe import Recipe
@@ -35,16 +36,18 @@ def make_accelerator(output_dir: Path, report_to: str = "none") -> Accelerator:
         report_to: The tracker.
 
     Raises:
-        InputError: If the tracker isn't installed, or processes are to be started in a way that isn't supported.
+        InputError: If the tracker isn't installed, or processes are to be started in a way that isn't supported, or
+            with environment variables that Accelerate can't use.
     """
     if report_to != "none" and not TRACKERS[report_to]():
         raise InputError(f"--report_to {report_to}: it is not installed; pip install {report_to}")
-    accelerator = Accelerator(
-        mixed_precision=None if is_initialized() else "no",  # the first one's is that of the process
-        kwargs_handlers=[GradScalerKwargs(enabled=False)],
-        log_with=None if report_to == "none" else report_to,
-        project_dir=output_dir,
-    )
+    with accelerate_starts():
+        accelerator = Accelerator(
+            mixed_precision=None if is_initialized() else "no",  # the first one's is that of the process
+            kwargs_handlers=[GradScalerKwargs(enabled=False)],
+            log_with=None if report_to == "none" else report_to,
+            project_dir=output_dir,
+        )
     if accelerator.distributed_type in _UNSUPPORTED:
         raise InputError(f"{accelerator.distributed_type.value} isn't supported; FSDP is, for models that need it")
     return accelerator

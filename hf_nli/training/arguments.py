@@ -16,8 +16,13 @@ from hf_nli.core.errors import InputError
 from hf_nli.model.folder import refuse_other_model
 from hf_nli.model.precision import resolve_precision
 from hf_nli.settings.options import Truncation
+from hf_nli.settings.ranges import COUNT, RATE, Range, check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.compat import ACTIVATION_CHECKPOINTING
+
+# What Trainer's own settings may be: parts of epochs as well, and of steps shares.
+_TRAINERS_OWN = {"num_train_epochs": Range(1e-6, 10**9), "logging_steps": Range(1e-6, 10**9), "warmup_steps": RATE}
+_TRAINERS_OWN |= {"max_steps": COUNT, "save_total_limit": COUNT}
 
 
 def _of_recipe(name: str) -> Any:
@@ -58,11 +63,15 @@ class NLITrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        for name, allowed in _TRAINERS_OWN.items():
+            value = getattr(self, name)
+            if value is not None and (name, value) != ("max_steps", -1):
+                check_number(name, value, whole=name in ("max_steps", "save_total_limit"), allowed=allowed)
         # What Trainer takes, a recipe must take too, but for parts of epochs and more kinds of schedules.
         others = {"num_train_epochs", "lr_scheduler_type", "gradient_checkpointing"}
         names = {each.name for each in dataclasses.fields(self)} - others
         Recipe(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Recipe) if each.name in names})
+        super().__post_init__()
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, output_dir: str | Path, **others: Any) -> NLITrainingArguments:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
@@ -17,10 +18,11 @@ from hf_nli.core.errors import InputError, Interrupted
 from hf_nli.core.processes import SignalWatch
 from hf_nli.data.table import TokenTable
 from hf_nli.model.score import predict_logits, score
+from hf_nli.model.weights import broken_weight
 from hf_nli.runs import checkpoints
 from hf_nli.runs.identity import RunIdentity
 from hf_nli.runs.log import RunLog
-from hf_nli.runs.output import keep_best, restore_best, save_model
+from hf_nli.runs.output import RunFolder, keep_best, restore_best, save_model
 from hf_nli.runs.state import EpochScores, LoopState, Sums
 from hf_nli.settings.options import RunOptions
 from hf_nli.training.optimization import Learner
@@ -28,6 +30,7 @@ from hf_nli.training.plan import Plan
 
 logger = logging.getLogger(__name__)
 
+_REMEDY = "lower --learning_rate"
 SIGNAL_STEPS = 10  # several processes look for signals that often: it takes them a message
 
 
@@ -42,7 +45,7 @@ class Run:
         plan: The steps.
         options: Checkpoints and reports.
         identity: What a run that goes on from a checkpoint of this one has to have in common with it.
-        folder: The folder of the run.
+        folder: Where the run keeps what.
         keys: The keys of the model's weights, see `output.key_groups`.
         log: Where to tell what happens.
         state: Where the run is.
@@ -54,7 +57,7 @@ class Run:
     plan: Plan
     options: RunOptions
     identity: RunIdentity
-    folder: Path
+    folder: RunFolder
     keys: list[set[str]]
     log: RunLog
     state: LoopState
@@ -68,8 +71,8 @@ class Run:
         """Trains epoch by epoch, and saves the model whenever it is the best so far.
 
         Raises:
-            InputError: If the loss became infinite.
-            Interrupted: If the process got SIGTERM or SIGINT; a checkpoint was written.
+            InputError: If a loss, a weight or a logit became NaN or infinite.
+            Interrupted: If the process got SIGTERM, SIGINT or SIGHUP; a checkpoint was written.
         """
         state, plan = self.state, self.plan
         with SignalWatch() as signals, self._progress_bar() as bar:
@@ -113,7 +116,7 @@ class Run:
         """Makes everything what it was at a checkpoint of this run."""
         self.accelerator.load_state(checkpoint)
         if self.accelerator.is_main_process:
-            restore_best(checkpoint, self.folder)
+            restore_best(checkpoint, self.folder.model)
         self.log.restore(checkpoint)
         logger.info("Going on from %s, after step %d of %d", checkpoint, self.state.step, self.plan.total_steps)
 
@@ -132,25 +135,36 @@ class Run:
     def _log_loss(self, learning_rate: float, bar: tqdm) -> None:
         self.state.add_up()
         recent, self.state.recent = self.state.recent.over_processes(), Sums()
+        self._refuse_broken(recent)
         self.log.record(self.state.step, loss=recent.mean_loss, learning_rate=learning_rate)
         speed = recent.examples / self.options.logging_steps * (bar.format_dict["rate"] or 0.0)
         bar.set_postfix_str(f"loss {recent.mean_loss:.3f}, acc {recent.accuracy:.3f}, {speed:,.0f} examples/s")
 
     def _end_epoch(self) -> None:
         trained = self.state.this_epoch.over_processes()
-        if not math.isfinite(trained.loss):
-            raise InputError(
-                f"the training loss is {trained.mean_loss} in epoch {self.state.epoch}; lower --learning_rate"
-            )
+        self._refuse_broken(trained)
         scores = self._scores(self.state.epoch, trained)
         self.log.epoch(scores)
         if self.state.end_epoch(scores):
-            save_model(self.accelerator, self.learner.model, self.tokenizer, self.folder, self.keys)
+            save_model(self.accelerator, self.learner.model, self.tokenizer, self.folder.model, self.keys)
+
+    def _refuse_broken(self, sums: Sums) -> None:
+        """Raises `InputError`, on all processes, if a loss wasn't finite, or a weight isn't."""
+        weights = gather_object([broken_weight(self.learner.model)])
+        if sums.broken_at:
+            raise InputError(f"the training loss is NaN or infinite at step {sums.broken_at}; {_REMEDY}")
+        if name := next(filter(None, weights), None):
+            raise InputError(f"the weights are NaN or infinite after step {self.state.step} ({name}); {_REMEDY}")
 
     def _scores(self, epoch: int, trained: Sums | None = None) -> EpochScores:
         size, precision = self.plan.recipe.per_device_eval_batch_size, self.learner.precision
+        step = self.state.step
+
+        def words(split: str) -> tuple[str, str]:
+            return (f"{split} pairs after step {step}", _REMEDY) if step else (f"{split} pairs before training", "")
+
         scores = {
-            split: score(*predict_logits(self.accelerator, self.learner.model, table, size, precision))
+            split: score(*predict_logits(self.accelerator, self.learner.model, table, size, precision, *words(split)))
             for split, table in self.tables.items()
             if split != "train"
         }
@@ -171,13 +185,15 @@ class Run:
 
     def _checkpoint(self) -> None:
         self.state.stop_clock()
-        with checkpoints.writing(self.accelerator, self.folder, self.state.step, self.identity) as checkpoint:
+        with checkpoints.writing(
+            self.accelerator, self.folder.checkpoints, self.state.step, self.identity
+        ) as checkpoint:
             self.accelerator.save_state(checkpoint)
             self.log.save(checkpoint)
             if self.state.best and self.accelerator.is_main_process:
-                keep_best(self.folder, checkpoint)
+                keep_best(self.folder.model, checkpoint)
         if self.accelerator.is_main_process:
-            checkpoints.prune(self.folder, self.options.checkpoints_total_limit)
+            checkpoints.prune(self.folder.checkpoints, self.options.checkpoints_total_limit)
         self.state.start_clock()
 
     def _signal(self, signals: SignalWatch) -> int:

@@ -59,16 +59,19 @@ def make_plan(lengths: Rows, recipe: Recipe, processes: int) -> Plan:
         processes: How many processes share the steps.
     """
     parts = processes * recipe.gradient_accumulation_steps
-    limit, total, epochs = recipe.max_train_steps or math.inf, 0, 0
+    limit = recipe.max_train_steps
     counted: list[list[Rows]] = []
-    while total < limit and (recipe.max_train_steps or epochs < recipe.num_train_epochs):
-        epochs += 1
-        if recipe.tokens_per_batch:  # epochs differ in their number of steps
+    if recipe.tokens_per_batch:  # epochs differ in their number of steps
+        total, epochs = 0, 0
+        while total < limit if limit else epochs < recipe.num_train_epochs:
+            epochs += 1
             counted.append(_batches(lengths, recipe, parts, epochs))
             total += len(counted[-1])
-        else:
-            total += math.ceil(len(lengths) / (recipe.per_device_train_batch_size * parts))
-    total = int(min(total, limit))
+    else:
+        steps = math.ceil(len(lengths) / (recipe.per_device_train_batch_size * parts))
+        epochs = math.ceil(limit / steps) if limit else recipe.num_train_epochs
+        total = steps * epochs
+    total = min(total, limit or total)
     return Plan(lengths, recipe, parts, total, epochs, math.ceil(recipe.warmup_ratio * total), tuple(counted))
 
 

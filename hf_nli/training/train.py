@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +15,23 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.card.card import card_matters_less, write_card
-from hf_nli.core.errors import InputError
+from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.processes import in_turn, on_main
-from hf_nli.core.versions import versions
 from hf_nli.data.splits import RunPairs, read_splits
 from hf_nli.data.table import TokenTable
-from hf_nli.model.folder import RESULTS, TRAINING, weights_sha256
+from hf_nli.model.folder import CARD, RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision
 from hf_nli.runs.checkpoints import find
 from hf_nli.runs.identity import RunIdentity
 from hf_nli.runs.log import RunLog
-from hf_nli.runs.output import key_groups, put_in_place, refuse_unseen, working_folder
+from hf_nli.runs.output import RunFolder, copy_model, key_groups, put_in_place, refuse_unseen, run_folder
 from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
 from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
+from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
@@ -76,17 +78,17 @@ def train(
     Raises:
         InputError: If the model, the data or the checkpoint can't be loaded, the machine lacks the precision asked
             for, or `output_dir` holds a model that may not be replaced. Of several processes, all raise it.
-        Interrupted: If the process got SIGTERM or SIGINT; a checkpoint was written.
+        Interrupted: If the process got SIGTERM, SIGINT or SIGHUP; a checkpoint was written.
     """
     recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
-    if max_train_samples is not None and max_train_samples < 1:
-        raise InputError(f"--max_train_samples is {max_train_samples}; it must be at least 1")
+    if max_train_samples is not None:
+        check_number("max_train_samples", max_train_samples)
     packages = versions()
-    with flushed_denormals():
+    with ExitStack() as stack, flushed_denormals():
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)
         precision = choose_precision(accelerator, recipe.mixed_precision)
         resume = run_options.resume_from_checkpoint
-        folder = on_main(lambda: working_folder(Path(output_dir), resume, overwrite_output_dir))
+        folder = on_main(lambda: stack.enter_context(run_folder(Path(output_dir), resume, overwrite_output_dir)))
         inputs = in_turn(
             lambda: _load(
                 model_name_or_path, dataset, recipe, validation_dataset, max_train_samples, data_options, revision
@@ -96,21 +98,21 @@ def train(
         with fast_attention(inputs.model, accelerator.device):
             run = _prepare(accelerator, precision, inputs, recipe, run_options, folder)
             run.fit()
-    report = TrainingReport(
-        model=inputs.base.name,
-        dataset=public_name(dataset),
-        validation=inputs.pairs.validated_on,
-        arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
-        recipe=dataclasses.asdict(recipe),
-        versions=packages,
-        license=license or inputs.base.license,
-        base=inputs.base.training,
-        base_model_sha256=inputs.base.weights,
-    )
-    for tracker in accelerator.trackers:
-        tracker.finish()
-    totals = run.state.all_epochs.over_processes()
-    return on_main(lambda: _finish(run, totals, inputs, factors, report, Path(output_dir)))
+        report = TrainingReport(
+            model=inputs.base.name,
+            dataset=public_name(dataset),
+            validation=inputs.pairs.validated_on,
+            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
+            recipe=dataclasses.asdict(recipe),
+            versions=packages,
+            license=license or inputs.base.license,
+            base=inputs.base.training,
+            base_model_sha256=inputs.base.weights,
+        )
+        for tracker in accelerator.trackers:
+            tracker.finish()
+        totals = run.state.all_epochs.over_processes()
+        return on_main(lambda: _finish(run, totals, inputs, factors, report, Path(output_dir)))
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _prepare(
     inputs: _Inputs,
     recipe: Recipe,
     options: RunOptions,
-    folder: Path,
+    folder: RunFolder,
 ) -> Run:
     """Prepares a run, or makes it what it was at a checkpoint; changes the model."""
     plan = make_plan(inputs.tables["train"].lengths, recipe, accelerator.num_processes)
@@ -181,13 +183,13 @@ def _prepare(
     )
     checkpoint, wanted = None, options.resume_from_checkpoint
     if wanted:
-        checkpoint, written = on_main(lambda: find(folder, wanted, identity))
+        checkpoint, written = on_main(lambda: find(folder.checkpoints, wanted, identity))
         # The warm-up has begun: it doesn't grow with the steps.
         plan = dataclasses.replace(plan, warmup_steps=written.warmup_steps)
         identity = dataclasses.replace(identity, warmup_steps=written.warmup_steps)
     keys = key_groups(inputs.model)
     learner = make_learner(accelerator, precision, inputs.model, plan)
-    state, log = LoopState(), RunLog(accelerator, folder, recipe.test_each_epoch)
+    state, log = LoopState(), RunLog(accelerator, folder.log, recipe.test_each_epoch)
     accelerator.register_for_checkpointing(learner.scheduler, learner.scaler, state)
     # Now that the model is the same on all processes, random numbers aren't: each drops other hidden states.
     set_seed(recipe.seed, device_specific=True)
@@ -195,8 +197,8 @@ def _prepare(
     run = Run(learner, inputs.tokenizer, tables, plan, options, identity, folder, keys, log, state)
     if not checkpoint:
         log.start()
-    in_turn(lambda: refuse_unseen(folder))
-    start_tracker(accelerator, folder, recipe)
+    in_turn(lambda: refuse_unseen(folder.checkpoints))
+    start_tracker(accelerator, folder.checkpoints, recipe)
     run.announce()
     if checkpoint:
         run.go_on_from(checkpoint)
@@ -210,7 +212,7 @@ def _finish(
     state, learner, accelerator = run.state, run.learner, run.accelerator
     best, last = state.best, state.last
     assert best and last and last.train_loss is not None and last.train_accuracy is not None  # an epoch has ended
-    sha256 = weights_sha256(run.folder)
+    sha256 = weights_sha256(run.folder.model)
     assert sha256
     results = TrainingResults(
         train_loss=last.train_loss,
@@ -232,12 +234,15 @@ def _finish(
         model_sha256=sha256,
         softening_factors=factors if min(factors, default=1.0) < 1 else None,
     )
-    with staged(run.folder) as temporary:
+    with staged(run.folder.checkpoints) as temporary:
+        copy_model(run.folder.model, temporary)
         results.write(temporary / RESULTS)
         dataclasses.replace(report, model_sha256=sha256).write(temporary / TRAINING)
         inputs.base.copy_conversion(temporary)
-    run.log.close(sha256)
-    with card_matters_less():
-        write_card(run.folder)
-    put_in_place(run.folder, output_dir)
+        run.log.close(sha256, temporary)
+        if (run.folder.checkpoints / CARD).exists():  # of which parts may be kept
+            shutil.copyfile(run.folder.checkpoints / CARD, temporary / CARD)
+        with card_matters_less():
+            write_card(temporary)
+    put_in_place(run.folder.checkpoints, output_dir)
     return results

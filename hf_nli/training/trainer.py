@@ -38,6 +38,8 @@ from hf_nli.data.table import TokenTable
 from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.metrics import NLIMetric
+from hf_nli.model.score import check_logits
+from hf_nli.model.weights import broken_weight
 from hf_nli.text.encoding import encode
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training.arguments import NLITrainingArguments
@@ -184,7 +186,8 @@ class NLITrainer(Trainer):
             output_dir: The folder; the arguments' `output_dir` if None, in which this run's checkpoints stay.
 
         Raises:
-            InputError: If it holds a model of another run, and `overwrite_output_dir` isn't set.
+            InputError: If it holds a model of another run, and `overwrite_output_dir` isn't set, or if a weight is
+                NaN or infinite.
         """
         target = Path(output_dir or self.args.folder)
         if not self.args.should_save or (_internal_call and output_dir):  # the latter is a checkpoint
@@ -192,12 +195,13 @@ class NLITrainer(Trainer):
             if self.args.should_save:
                 save_tokenizer(self.tokenizer, target)
             return
+        if name := broken_weight(cast(PreTrainedModel, self.model)):
+            raise InputError(f"the weights are NaN or infinite ({name}): nothing is saved; lower --learning_rate")
         ours = self.state.global_step > 0 and target.resolve() == self.args.folder.resolve()
-        with model_folder(target, ours or self.args.overwrite_output_dir) as folder:
+        kept = ("checkpoint-*",) if ours else ()
+        with model_folder(target, ours or self.args.overwrite_output_dir, kept) as folder:
             super().save_model(str(folder), _internal_call)
             save_tokenizer(self.tokenizer, folder)
-            for checkpoint in target.glob("checkpoint-*") if ours else ():
-                checkpoint.rename(folder / checkpoint.name)
 
 
 class ProcessSeed(TrainerCallback):
@@ -245,7 +249,11 @@ def _loss(
 
 
 def _metrics(order: list[int], prediction: EvalPrediction) -> dict[str, float]:
-    predictions = numpy.asarray(prediction.predictions)[:, order].argmax(-1)
+    logits = numpy.asarray(prediction.predictions)[:, order]
+    check_logits(
+        torch.from_numpy(logits), "validation pairs", "lower --learning_rate"
+    )  # such an epoch is never the best
+    predictions = logits.argmax(-1)
     references = numpy.argsort(order)[numpy.asarray(prediction.label_ids)]
     scores = NLIMetric().compute(predictions=predictions, references=references)
     return {"accuracy": scores["accuracy"]} | {f"f1_{label}": scores["per_label"][label]["f1"] for label in LABELS}

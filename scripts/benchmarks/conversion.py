@@ -17,9 +17,10 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from hf_nli.core.files import write_json
-from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes, read_checkpoint
+from hf_nli.d2l.checkpoint import Sizes, read_checkpoint
 from hf_nli.d2l.convert import convert, with_head
 from hf_nli.d2l.reference import Probe, d2l_outputs
+from hf_nli.d2l.source import PARAMETERS, VOCABULARY
 from hf_nli.sample.checkpoint import initial_state
 from hf_nli.text.tokenizer import SPECIAL_TOKENS
 
@@ -44,7 +45,7 @@ def exactness(folder: Path, workspace: Path) -> None:
     """Compares the converted model and d2l's function in float32 with the reference."""
     probe, reference = read_reference(folder / "reference.npz", "pooled")
     convert(str(folder), workspace / "model", num_heads=4)
-    model = AutoModelForSequenceClassification.from_pretrained(workspace / "model").eval()
+    model = AutoModelForSequenceClassification.from_pretrained(workspace / "model", trust_remote_code=False).eval()
     checkpoint, _ = with_head(read_checkpoint(str(folder), num_heads=4))
     d2l, _ = d2l_outputs(checkpoint, probe, torch.float32)
     width = checkpoint.sizes.num_hiddens

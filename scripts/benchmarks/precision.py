@@ -33,7 +33,7 @@ Measured = tuple[Callable[[Batch], Tensor], int]
 
 def in_pytorch(folder: Path, dtype: torch.dtype) -> Measured:
     """What gives a batch's logits, and the bytes of the weights."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, trust_remote_code=False).eval()
     size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return lambda batch: model(**batch).logits, size
 

@@ -34,8 +34,9 @@ import numpy
 import torch
 
 from hf_nli.core.files import write_json
-from hf_nli.d2l.checkpoint import PARAMETERS, VOCABULARY, Sizes
+from hf_nli.d2l.checkpoint import Sizes
 from hf_nli.d2l.convert import convert
+from hf_nli.d2l.source import PARAMETERS, VOCABULARY
 from hf_nli.data.load import load_nli
 from hf_nli.model.load import load_model
 from hf_nli.sample.checkpoint import initial_state

@@ -40,7 +40,8 @@ REFUSED = {
     ),
     "stray word": (
         ["predict", "--model_name_or_path", "m", "--premise", "A", "man", "--hypothesis", "b"],
-        "hf-nli predict: error: 'man' belongs to no flag; a value that has spaces needs quotes",
+        "hf-nli predict: error: 'man' belongs to no flag; a value that has spaces needs quotes; the nearest "
+        "flag is --",
     ),
     "missing": (
         ["push", "--repo_id", "a/b"],
@@ -57,8 +58,26 @@ REFUSED = {
         [*TRAIN, "--learning_rate", "inf"],
         "hf-nli train: error: --learning_rate is inf; it must be at least",
     ),
+    "negative with an exponent": (
+        [*TRAIN, "--learning_rate", "-1e-4"],
+        "hf-nli train: error: --learning_rate is -0.0001; it must be at least",
+    ),
+    "another flag for a value": (
+        [*TRAIN, "--hub_model_id", "--seed", "1"],
+        "hf-nli train: error: argument --hub_model_id/--hub-model-id: expected one argument; one that begins with - ",
+    ),
+    "help on no command": (["help", "trian"], "hf-nli: error: unknown command trian; the nearest is train"),
+    "help on two": (["help", "train", "push"], "hf-nli: error: 'push' is one too many; hf-nli help takes one command"),
+    "help itself": (["hepl"], "hf-nli: error: unknown command hepl; the nearest is help"),
+    "lines and escapes in a name": (
+        ["tr\n\x1b[1main\udcff"],
+        r"hf-nli: error: unknown command tr\n\x1b[1main\udcff; ",
+    ),
     "nowhere to push to": ([*TRAIN, "--push_to_hub"], "hf-nli train: error: --push_to_hub needs --hub_model_id"),
 }
+
+# What torchrun sets for the second of two processes.
+LAUNCHED = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 
 @pytest.mark.parametrize("argv, line", REFUSED.values(), ids=REFUSED)
@@ -69,7 +88,8 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(argv, line, capsys):
 
 
 def test_of_several_processes_one_tells_it(monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
+    for name, value in LAUNCHED.items():
+        monkeypatch.setenv(name, value)
     assert main(["train", "--recip", "d2l"]) == 2
     assert capsys.readouterr() == ("", "")
 
@@ -88,6 +108,17 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert end.value.code == 0 and capsys.readouterr().out == f"hf-nli {hf_nli.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_is_a_command_too(command, capsys):
+    texts = []
+    for argv in [["--help"], ["help"]] if command is None else [[command, "--help"], ["help", command]]:
+        with pytest.raises(SystemExit) as end:
+            main(argv)
+        assert end.value.code == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and (command or "hf-nli COMMAND") in texts[0]
 
 
 def test_help_has_the_defaults_of_the_recipe(capsys):

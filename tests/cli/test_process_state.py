@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from process_state import process_state
+from test_flags import LAUNCHED
 
 import hf_nli
 from hf_nli.cli.run import main
@@ -103,7 +104,8 @@ def test_a_command_puts_back_what_it_sets(command, model, pairs, tmp_path, unusu
 
 
 def test_the_second_of_several_processes_prints_nothing(model, monkeypatch, capsys, unusual):
-    monkeypatch.setenv("RANK", "1")
+    for name, value in LAUNCHED.items():
+        monkeypatch.setenv(name, value)
     before = process_state()
     pair = ["--premise", "a", "--hypothesis", "b"]
     assert main(["predict", "--model_name_or_path", model, *pair]) == 0

@@ -14,7 +14,8 @@ from datasets import Dataset
 
 from hf_nli.core.cache import kept_folder, write_rows
 from hf_nli.core.errors import InputError
-from hf_nli.core.files import is_zip, locked, replaced, sha256, staged, usual_permissions
+from hf_nli.core.files import is_zip, locked, sha256, staged
+from hf_nli.core.staging import usual_permissions
 
 
 def mode(path):
@@ -120,19 +121,6 @@ def test_a_file_in_the_way(tmp_path):
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_folder_is_replaced_as_a_whole(tmp_path):
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    assert replaced(tmp_path / "old", tmp_path / "out") is None
-    before = replaced(tmp_path / "new", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
-    assert [path.name for path in before.iterdir()] == ["old"]
-    with pytest.raises(FileNotFoundError):
-        replaced(tmp_path / "nowhere", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
 
 
 COUNT = """

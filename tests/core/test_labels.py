@@ -37,7 +37,8 @@ def test_other_labels(labels):
         (["neutral", "entails"], TWO_WAY_LABELS),
         (["neutral", "entails", "contradicts"], LABELS),
         (["non-entailment"], TWO_WAY_LABELS),
-        (["Not Entailment", "entailment"], LABELS),  # unknown, so that the row with it is named
+        (["Not Entailment", "entailment"], TWO_WAY_LABELS),
+        (["hardly", "entailment"], LABELS),  # unknown, so that the row with it is named
     ],
 )
 def test_label_set(names, labels):

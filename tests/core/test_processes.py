@@ -102,3 +102,24 @@ def test_of_the_second_signal_the_process_does_what_it_did_before():
         os.kill(os.getpid(), signal.SIGINT)
         assert watch.noted == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_signal_of_another_kind_counts_too():
+    with pytest.raises(KeyboardInterrupt), SignalWatch() as watch:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.noted == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with SignalWatch() as watch:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert watch.noted == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with SignalWatch() as watch:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert watch.noted == signal.SIGHUP

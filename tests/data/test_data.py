@@ -67,9 +67,16 @@ def test_label_ids_outside_the_names_are_refused(label, tmp_path):
         (PAIRS + [dict(PAIRS[0], label=0)], "can't be loaded|row 4 .*: the label is the number 0"),
         ([dict(PAIRS[0], label=1)], "row 1 .*: the label is the number 1, and data sets number labels differently"),
         ([dict(PAIRS[0], premise=None)], "row 1 .*: the premise is None"),
-        ([dict(PAIRS[0], label=None), PAIRS[1]], "row 1 .*: unknown label None"),
-        ([dict(PAIRS[0], label=["neutral"])], r"row 1 .*: unknown label \['neutral'\]"),
-        ([dict(PAIRS[0], label="9" * 5000)], "row 1 .*: .*limit"),
+        ([dict(PAIRS[0], label=None), PAIRS[1]], "row 1 .*: the label is missing; a row without a gold label has"),
+        ([dict(PAIRS[0], label=["neutral"])], r"row 1 .*: unknown label \['neutral'\]; it must be a name"),
+        ([dict(PAIRS[0], label={"neutral": 1})], "row 1 .*: unknown label {'neutral': 1}; it must be a name"),
+        ([dict(PAIRS[0], label=True)], "row 1 .*: unknown label True; it must be a name or an id"),
+        ([dict(PAIRS[0], label=0.5)], "row 1 .*: unknown label 0.5; it must be a name or an id"),
+        ([dict(PAIRS[0], label="9" * 5000)], "row 1 .*: unknown label '9{59}…; expected"),
+        ([dict(PAIRS[0], label=10**400)], "row 1 .*: unknown label 10{59}…; it must be"),
+        ([dict(PAIRS[0], label="１")], "row 1 .*: unknown label '１'; expected .*--label_map"),
+        ([dict(PAIRS[0], label="٢")], "row 1 .*: unknown label '٢'; expected"),
+        ([dict(PAIRS[0], premise=["a"] * 100)], r"row 1 .*: the premise is \['a', .{50,60}…, not a text"),
         ([PAIRS[0], dict(PAIRS[0], premise="half \ud83d")], "row 2 .*: .* holds half of a surrogate pair"),
         ([dict(PAIRS[0], label="-")], "no row with a gold label"),
     ],
@@ -133,8 +140,10 @@ def test_declared_label_ids(form, suffix, tmp_path):
     assert (data.read("train").to_list(), data.dropped) == (EXPECTED, {"train": 1})
     with pytest.raises(InputError, match="the label is the number 1, .*--label_names entailment neutral"):
         load_nli(source)
-    with pytest.raises(InputError, match="row 2 .*unknown label 2"):
-        load_nli(source, label_names=order[:2])
+    write = write_jsonl if suffix == ".jsonl" else write_csv
+    source = write(tmp_path / f"more{suffix}", [*rows, dict(PAIRS[0], label=form(3))])
+    with pytest.raises(InputError, match="row 5 .*unknown label 3; there are names for 0 to 2"):
+        load_nli(source, label_names=order)
 
 
 def test_declared_labels_beat_the_class_labels(tmp_path):
@@ -147,8 +156,30 @@ def test_declared_labels_beat_the_class_labels(tmp_path):
 
 
 def test_wrong_label_names():
-    with pytest.raises(InputError, match="--label_names: 'yes' is not one of entailment, neutral, contradiction"):
-        DataOptions(label_names=["yes", "no"])
+    for names in (
+        ["yes", "no"],
+        ["entailment"] * 3,
+        ["entailment", "neutral"],
+        ["entailment", "not_entailment", "neutral"],
+        ["entailment", "neutral", "contradiction", "contradictory"],
+        [],
+    ):
+        with pytest.raises(
+            InputError, match=f"--label_names: {', '.join(map(repr, names))}; it must be entailment, n"
+        ):
+            DataOptions(label_names=names)
+
+
+def test_columns_must_differ(tmp_path):
+    with pytest.raises(InputError, match="--premise_column and --hypothesis_column are both a; they must differ"):
+        DataOptions(premise_column="a", hypothesis_column="a")
+    with pytest.raises(InputError, match="--hypothesis_column and --label_column are both b"):
+        DataOptions(hypothesis_column="b", label_column="b")
+    with pytest.raises(InputError, match="--label_column is empty"):
+        DataOptions(label_column="")
+    source = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
+    with pytest.raises(InputError, match="premise and hypothesis are both column hypothesis; .*--hypothesis_column"):
+        load_nli(source, premise_column="hypothesis")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +197,8 @@ def test_label_names_in_any_case(names, tmp_path):
         (("entailment", "non-entailment"), [0, 1]),  # HANS
         (("entails", "neutral"), [0, 1]),  # SciTail
         (("not_entailment", "entailment"), [1, 0]),
-        (("entailment", "not_entailment", "contradiction"), [0, 1, 1]),
+        (("entailment", "not entailment"), [0, 1]),
+        (("Entailment", "NotEntailment"), [0, 1]),
     ],
 )
 @pytest.mark.parametrize("declared", [False, True])
@@ -179,6 +211,13 @@ def test_two_way_data(names, ids, declared, tmp_path):
     pairs = load_nli(source, label_names=list(names) if declared else None)["train"]
     assert pairs.features["label"].names == ["entailment", "not_entailment"]
     assert pairs["label"][:] == ids
+
+
+def test_contradiction_among_two_way_labels(tmp_path):
+    """As in HANS beside MultiNLI: what isn't entailed has one label."""
+    names = ("entailment", "not_entailment", "contradiction")
+    rows = [dict(pair, label=name) for pair, name in zip(PAIRS, names, strict=True)]
+    assert load_nli(write_jsonl(tmp_path / "pairs.jsonl", rows))["train"]["label"][:] == [0, 1, 1]
 
 
 def test_warnings_count(tmp_path, caplog):
@@ -206,8 +245,14 @@ def test_what_was_read_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     source = write_jsonl(tmp_path / "pairs.jsonl", PAIRS)
     changes = [
-        lambda: load_nli(source, premise_column="hypothesis"),
-        lambda: load_nli(source, label_names=["neutral"]),
+        lambda: load_nli(
+            source,
+            premise_column="label",
+            label_column="premise",
+            label_map=[f"{PAIRS[0]['premise']}=-"] + [f"{PAIRS[1]['premise']}=neutral"],
+        ),
+        lambda: load_nli(source, label_names=["neutral", "entailment", "contradiction"]),
+        lambda: load_nli(source, label_map=["neutral=contradiction"]),
         lambda: load_nli(write_jsonl(tmp_path / "pairs.jsonl", PAIRS[1:])),
         lambda: monkeypatch.setattr("hf_nli.data.rows.CACHE_VERSION", -1) or load_nli(source),
     ]
@@ -227,7 +272,7 @@ def test_reading_in_another_way_needs_another_version(shared):
     """If this fails because rows are read in another way than they were, raise `rows.CACHE_VERSION`."""
     source = str(shared / "data/snli/snli_1.0_dev.txt")
     pairs = [load_nli(source, text=text)["train"].to_list() for text in ("raw", "parse")]
-    assert (CACHE_VERSION, sha256(json.dumps(pairs).encode()).hexdigest()) == (1, DEVELOPMENT_PAIRS)
+    assert (CACHE_VERSION, sha256(json.dumps(pairs).encode()).hexdigest()) == (2, DEVELOPMENT_PAIRS)
 
 
 def test_first_split_with_labels(tmp_path):
@@ -306,3 +351,5 @@ def test_read_texts(tmp_path):
         list(read_texts(str(tmp_path / "latin.txt")))
     with pytest.raises(InputError, match="nowhere.txt: no such file"):
         list(read_texts(str(tmp_path / "nowhere.txt")))
+    with pytest.raises(InputError, match="can't be read .File name too long"):
+        list(read_texts("x" * 300 + ".md"))

@@ -46,15 +46,15 @@ def read_back(write, suffix, rows, compressed):
 @pytest.mark.parametrize("write, suffix", [(write_jsonl, ".jsonl"), (write_json, ".json"), (write_jsonl, ".json")])
 def test_json(write, suffix, rows, compressed):
     lines = read_back(write, suffix, rows, compressed)
-    assert lines == ([None] * len(rows) if write is write_json else list(range(1, len(rows) + 1)))
+    assert lines == ([1] * len(rows) if write is write_json else list(range(1, len(rows) + 1)))
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=rows_of(FIELD), compressed=st.booleans())
 def test_quoted_fields(rows, compressed):
     lines = read_back(write_csv, ".csv", rows, compressed)
-    ends = [sum(text.count("\n") for text in row.values()) + 1 for row in rows]
-    assert lines == [1 + sum(ends[: number + 1]) for number in range(len(rows))]
+    taken = [sum(text.count("\n") for text in row.values()) + 1 for row in rows]
+    assert lines == [2 + sum(taken[:number]) for number in range(len(rows))]
 
 
 @settings(max_examples=30, deadline=None)

@@ -129,22 +129,47 @@ def parquet_bytes():
         ("cut.jsonl", LINE + b'{"premise": "x", "hyp', "can't be loaded"),
         ("cut.jsonl.gz", gzip.compress(LINE * 100)[:40], "can't be loaded"),
         ("cut.parquet", b"PAR1xxxxPAR1", "can't be loaded"),
-        ("latin1.csv", "premise,hypothesis,label\né,b,neutral\n".encode("latin-1"), "can't be loaded.*codec"),
+        (
+            "latin1.csv",
+            "premise,hypothesis,label\né,b,neutral\n".encode("latin-1"),
+            ".line 2 of latin1.csv.: .*not UTF-8 .byte 0xe9.; save it as UTF-8",
+        ),
         (
             "wide.csv",
             b"premise,hypothesis,label\na,b,neutral\na,b,c,neutral\n",
             r"row 2 .line 3 of wide.csv.: 4 fields, the header has 3",
         ),
         ("wide.csv", b"premise,hypothesis,label\na,b,c,neutral\n", "row 1 .line 2 of .*: 4 fields, the header has 3"),
-        ("quote.csv", b'premise,hypothesis,label\na,"b' + b"b" * 200_000, "row 1 .line 2 of .*: field larger than"),
-        ("short.csv", b"premise,hypothesis,label\na,b,neutral\na,b\n", r"row 2 .line 3 of short.csv.: .*fewer fields"),
+        (
+            "quote.csv",
+            b'premise,hypothesis,label\na,b,neutral\na,"b\nb\n' + b"b" * 200_000,
+            "row 2 .line 3 of .*: .* never closed",
+        ),
+        (
+            "quote.csv",
+            b'premise,hypothesis,label\n"a \\"b\\" c",d,neutral\n',
+            "row 1 .line 2 of .*: text follows a closing quotation",
+        ),
+        (
+            "short.csv",
+            b"premise,hypothesis,label\na,b,neutral\na,b\n",
+            r"row 2 .line 3 of short.csv.: 2 fields, the header has 3",
+        ),
         (
             "short.csv",
             b'label,premise,hypothesis\nneutral,"a\nb",c\n\nneutral,d\n',
-            "row 2 .line 5 of .*fewer fields",
+            "row 2 .line 5 of .*: 2 fields, the header has 3",
         ),
-        ("short.tsv", b"label\tpremise\thypothesis\tk\nneutral\ta\t\tb\nneutral\ta\tb\n", "line 3 of .*fewer fields"),
-        ("short.csv.gz", gzip.compress(b"label,premise,hypothesis\nneutral,a\n"), "line 2 of short.csv.gz.*fewer"),
+        (
+            "short.tsv",
+            b"label\tpremise\thypothesis\tk\nneutral\ta\t\tb\nneutral\ta\tb\n",
+            "line 3 of .*: 3 fields, the header has 4",
+        ),
+        (
+            "short.csv.gz",
+            gzip.compress(b"label,premise,hypothesis\nneutral,a\n"),
+            "line 2 of short.csv.gz.*: 2 fields",
+        ),
         ("label.csv", b"premise,hypothesis,label\na,b,\n", "row 1 .line 2 of label.csv.: unknown label ''"),
         (
             "label.jsonl",
@@ -154,14 +179,20 @@ def parquet_bytes():
         ("latin1.jsonl", LINE.decode().replace("man", "m\xe4n").encode("latin-1"), "the text is not UTF-8"),
         ("null.json", b"null", "row 1 .line 1 of null.json.: .*null is no JSON object"),
         ("list.json", b'[{"premise": "a"}, 3]', "no column for the hypothesis"),
-        ("numbers.json", b"[" + LINE + b", 3]", "row 2: can't be loaded: 3 is no JSON object"),
+        (
+            "numbers.json",
+            b"[" + LINE + b", 3]",
+            "row 2 .line 2 of numbers.json.: can't be loaded: 3 is no JSON object",
+        ),
         ("cut.json", b"[" + LINE, "can't be loaded"),
         ("deep.jsonl", b"[" * 100_000, "row 1 .line 1 of deep.jsonl.: can't be loaded"),
-        ("header.csv", b"premise,hypothesis,label\n", "no row with a gold label"),
+        ("header.csv", b"premise,hypothesis,label\n", "header.csv, train: it has no rows"),
+        ("unlabelled.csv", b"premise,hypothesis,label\na,b,-\n", "no row with a gold label"),
         ("latin1.txt", b"gold_label\tsentence1\tsentence2\nneutral\t\xe9\tb\n", "can't be loaded.*UTF-8"),
         ("half.parquet", parquet_bytes()[:-100], "can't be loaded"),
         ("half.zip", release_zip()[:-30], "not one of .jsonl"),
         ("notes.zip", release_zip("notes.jsonl"), "no files named like"),
+        ("nameless.zip", release_zip().replace(b"snli_1.0", b"\0nli_1.0"), "no files named like"),
         ("pairs.xlsx", b"whatever", "not one of .jsonl"),
         ("cut.zip", b"PK\x03\x04", "not one of .jsonl"),
         ("flipped.zip", release_zip().replace(b"premise", b"premisf", 1), "damaged or encrypted zip"),
@@ -188,7 +219,7 @@ def test_sources_that_are_not_there(tmp_path):
         load_nli("stanfordnlp/snli")
 
 
-def test_zip_members_of_one_name_stay_apart(tmp_path):
+def test_zip_members_of_one_name_stay_apart(tmp_path, caplog):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("one/train-1.jsonl", LINE)
         archive.writestr("two/train-1.jsonl", LINE)
@@ -196,6 +227,7 @@ def test_zip_members_of_one_name_stay_apart(tmp_path):
         archive.writestr("/absolute/test.jsonl", LINE)
     splits = load_nli(str(tmp_path / "two.zip"))
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "test": 1}
+    assert "two.zip: files left out, as no split's or the same in another form: notes/dev.jsonl.md" in caplog.text
 
 
 def test_zip_members_whose_names_flatten_alike_stay_apart(tmp_path):
@@ -245,8 +277,11 @@ def test_shards_by_pattern(tmp_path):
     assert load_nli(f"{tmp_path}/part-*.parquet")["train"].to_list() == EXPECTED
     assert load_nli(f"{tmp_path}/**/part-[01].parquet")["train"].to_list() == EXPECTED[:2]
     write_jsonl(tmp_path / "part-3.jsonl", PAIRS)
-    with pytest.raises(InputError, match="not one of"):
+    with pytest.raises(InputError, match="some files are .jsonl and some .parquet; name those of one form"):
         load_nli(f"{tmp_path}/part-*")
+    (tmp_path / "part.md").write_text("Notes")
+    with pytest.raises(InputError, match="part.md: not one of .jsonl"):
+        load_nli(f"{tmp_path}/part*")
 
 
 @pytest.mark.parametrize("pattern", ["", "/*"])
@@ -295,7 +330,9 @@ def test_columns_keep_their_type_to_the_end(tmp_path):
     """A reader that guesses types from the first rows fails on the last ones, or finds no text in the first."""
     rows = [{"premise": f"{index}", "hypothesis": "1.50", "label": "1"} for index in range(12_000)]
     rows += [{"premise": "a", "hypothesis": "NA", "label": "-"}, dict(rows[0], premise="b", hypothesis="NA")]
-    pairs = load_nli(write_csv(tmp_path / "pairs.csv", rows), label_names=["entailment", "neutral"])["train"]
+    pairs = load_nli(write_csv(tmp_path / "pairs.csv", rows), label_names=["entailment", "neutral", "contradiction"])[
+        "train"
+    ]
     assert pairs[0] == {"premise": "0", "hypothesis": "1.50", "label": 1}
     assert (len(pairs), pairs[-1]["premise"], pairs[-1]["hypothesis"]) == (12_001, "b", "NA")
 

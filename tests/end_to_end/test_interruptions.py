@@ -113,8 +113,10 @@ def test_killed_at_random_moments_and_resumed_it_ends_the_same(precision, proces
     assert not list((tmp_path / "killed").glob(".checkpoint-*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    "number, processes",
+    [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGHUP, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)],
+)
 def test_stopped_by_a_signal_it_can_go_on(number, processes, flags, tmp_path):
     flags += ["--output_dir", str(tmp_path / "run"), "--num_train_epochs", "200"]
     run = Training(tmp_path / "run.txt", flags, processes)
@@ -131,6 +133,7 @@ def test_stopped_by_a_signal_it_can_go_on(number, processes, flags, tmp_path):
         in output
     )
     assert "Traceback" not in output
+    assert not list((tmp_path / "run").rglob(".*")) and not (tmp_path / "run/model.safetensors").exists()
     (tmp_path / "again.txt").touch()
     resumed = Training(tmp_path / "again.txt", [*flags, "--resume_from_checkpoint", "latest"], processes)
     while "Going on" not in (tmp_path / "again.txt").read_text():
@@ -179,6 +182,46 @@ def test_a_killed_training_leaves_the_model_that_it_would_have_replaced(flags, t
     for name in ("model.safetensors", "train_log.jsonl", "training_curves.png", "training.json"):
         assert after[name] == expected[name]
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["nli"]
+
+
+def test_the_same_command_starts_anew_after_a_kill(flags, tmp_path):
+    """What a run that was killed had as its best model is no model yet."""
+    flags = [*flags, "--output_dir", str(tmp_path / "out/run"), "--num_train_epochs", "200"]
+    killed = Training(tmp_path / "killed.txt", flags)
+    killed.wait_for(tmp_path / "out/run/.best/tokenizer.json")
+    killed.kill()
+    assert not (tmp_path / "out/run/model.safetensors").exists()
+    again = Training(tmp_path / "again.txt", [*flags, "--num_train_epochs", "1"])
+    assert again.wait(120) == [0], (tmp_path / "again.txt").read_text()
+    log = (tmp_path / "out/run/train_log.jsonl").read_text().splitlines()
+    assert sum("eval_accuracy" in line for line in log) == 2  # before training, and the epoch
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"] and not list((tmp_path / "out").rglob(".*"))
+
+
+def test_a_run_that_had_ended_goes_on_and_is_killed(flags, tmp_path):
+    """Until the longer run is complete, model, card and reports are those of the shorter one."""
+    flags = [*flags, "--output_dir", str(tmp_path / "run"), "--checkpointing_steps", "36"]
+    flags += ["--lr_scheduler_type", "constant"]
+    first = Training(tmp_path / "first.txt", [*flags, "--num_train_epochs", "1"])
+    assert first.wait(120) == [0], (tmp_path / "first.txt").read_text()
+    before = content(tmp_path / "run")
+    longer = [*flags, "--num_train_epochs", "200", "--resume_from_checkpoint", "latest"]
+    killed = Training(tmp_path / "killed.txt", longer)
+    killed.wait_for(tmp_path / "run/checkpoint-108")
+    killed.kill()
+    after = content(tmp_path / "run")
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_second_run_is_refused(flags, tmp_path):
+    flags = [*flags, "--output_dir", str(tmp_path / "run"), "--num_train_epochs", "200"]
+    first = Training(tmp_path / "first.txt", flags)
+    first.wait_for(tmp_path / "run/training_curves.png")
+    second = Training(tmp_path / "second.txt", flags)
+    assert second.wait(60) == [2]
+    first.kill()
+    words = f"run: another run writes there, process {first.processes[0].pid}, started 20"
+    assert words in (tmp_path / "second.txt").read_text()
 
 
 @pytest.mark.parametrize("wrong", ["dataset", "model_name_or_path", "output_dir"])

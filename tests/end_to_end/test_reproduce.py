@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -92,3 +93,17 @@ def test_an_interrupted_run_goes_on(sample, tmp_path, capsys):
     assert "out/converted holds a model already" in capsys.readouterr().err and weights.stat().st_mtime_ns == before
     assert main([*again, "--overwrite_output_dir"]) == 0
     assert weights.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("left", [["converted"], ["converted", "model"]])
+def test_the_same_command_takes_up_what_a_killed_one_left(left, sample, tmp_path):
+    """What was converted, or trained, before the kill isn't done again."""
+    again = flags(sample, tmp_path / "out", "--max_train_steps", "2")
+    assert main(again) == 0
+    for name in {"converted", "model", "scores"} - set(left):
+        shutil.rmtree(tmp_path / "out" / name)
+    files = [tmp_path / "out" / name / "model.safetensors" for name in left]
+    before = [file.stat().st_mtime_ns for file in files]
+    assert main(again) == 0
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"converted", "model", "scores"}

@@ -248,3 +248,25 @@ def test_a_split_has_the_name_that_something_says(name, split, source, tmp_path)
     assert result.dataset_split == split
     if split:  # as the card's own command has it
         assert evaluate(str(folder), str(file), tmp_path / "again", split).accuracy == results.accuracy
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"per_device_eval_batch_size": value} for value in (-3, 0, 1.5, True)),
+        *({"max_seq_length": value} for value in (4, -1, 8.5)),
+        *({"truncation": "middle"}, {"mixed_precision": "fp8"}),
+    ],
+    ids=str,
+)
+def test_settings_are_checked_before_any_work(settings, tmp_path):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"^--{name} is "):
+        evaluate("no model", "no data", tmp_path / "scores", **settings)
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"batch_size": -3}, {"truncation": "middle"}], ids=str)
+def test_settings_of_predict(settings, model):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"^--{name} is "):
+        next(predict(*load_model(model), [("a", "a")], **settings))

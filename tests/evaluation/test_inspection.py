@@ -2,11 +2,13 @@
 
 import json
 
+import numpy
 import pytest
 from nli_files import PAIRS, write_jsonl, write_release
 from PIL import Image
 
 from hf_nli.cli.run import main
+from hf_nli.evaluation.figures import length_histogram
 from hf_nli.evaluation.inspection import inspect_data
 
 WORDS = "a man runs ."  # the tiny model knows these; "cat-like" and "!" it doesn't
@@ -40,6 +42,14 @@ def test_counts(release, model, tmp_path):
     assert results.shared == 2
     picture = Image.open(tmp_path / "report/length_histogram.png")
     assert picture.size[0] > 500 and len(picture.convert("RGB").getcolors(100_000)) > 10
+
+
+def test_histogram_of_a_very_long_pair(tmp_path):
+    """A stair for each of three million lengths would take hours to draw."""
+    counts = numpy.zeros(3_000_000, numpy.int64)
+    counts[[3, -1]] = 1
+    length_histogram({"train": counts, "dev": numpy.array([0, 1])}, 128, tmp_path / "lengths.png")
+    assert Image.open(tmp_path / "lengths.png").size == (840, 480)
 
 
 def test_command(release, model, tmp_path, capsys):

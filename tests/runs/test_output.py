@@ -9,14 +9,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 from hf_nli.core.errors import InputError
+from hf_nli.runs.checkpoints import list_checkpoints
 from hf_nli.runs.output import (
     check_keys,
+    drop_interrupted,
     keep_best,
     key_groups,
     plain_keys,
     put_in_place,
     refuse_unseen,
     restore_best,
+    run_folder,
     working_folder,
 )
 
@@ -64,6 +67,33 @@ def test_a_run_that_replaces_works_beside_and_is_found_again(tmp_path, caplog):
     finished(folder, b"new")
     put_in_place(folder, model)
     assert (model / "model.safetensors").read_bytes() == b"new" and list(tmp_path.iterdir()) == [model]
+
+
+def test_what_is_left_of_a_run_that_fails(tmp_path):
+    for existed in (False, True):
+        if existed:
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run/notes.txt").touch()
+        with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run:
+            finished(run.model)
+            (run.log / "train_log.jsonl").touch()
+            raise KeyError
+        assert [path.name for path in tmp_path.rglob("*")] == ["run", "notes.txt"] * existed
+    with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run:
+        (run.checkpoints / "checkpoint-3").mkdir()
+        raise KeyError
+    assert list_checkpoints(tmp_path / "run")  # by which it can go on
+    drop_interrupted(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def test_a_run_beside_a_model_leaves_it_alone(tmp_path):
+    model = finished(tmp_path / "model")
+    with pytest.raises(KeyError), run_folder(model, None, overwrite=True) as run:
+        finished(run.model, b"new")
+        raise KeyError
+    drop_interrupted(model)
+    assert (model / "model.safetensors").read_bytes() == b"old" and list(tmp_path.iterdir()) == [model]
 
 
 def test_machines_without_a_common_disk(tmp_path):

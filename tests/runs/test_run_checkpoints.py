@@ -40,6 +40,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(run):
     with pytest.raises(ZeroDivisionError), checkpointing.writing(Accelerator(), run, 11, IDENTITY) as folder:
         (folder / "weights.bin").write_bytes(bytes(1000))
         raise ZeroDivisionError
+    assert names(run) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
     assert checkpointing.find(run, "latest", IDENTITY)[0].name == "checkpoint-10"
     checkpointing.prune(run, None)
     assert names(run) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
@@ -57,6 +58,9 @@ DAMAGE = {
     "a file": lambda folder: (folder / "state.json").unlink(),
     "the manifest": lambda folder: (folder / checkpointing.MANIFEST).unlink(),
     "half the manifest": lambda folder: (folder / checkpointing.MANIFEST).write_text('{"sha256": {'),
+    "another manifest": lambda folder: (folder / checkpointing.MANIFEST).write_text("[1, 2]"),
+    "a manifest of other shapes": lambda folder: (folder / checkpointing.MANIFEST).write_text('{"sha256": [1]}'),
+    "no identity": lambda folder: (folder / checkpointing.MANIFEST).write_text('{"sha256": {}}'),
     "an empty manifest": lambda folder: (folder / checkpointing.MANIFEST).write_text("{}"),
 }
 

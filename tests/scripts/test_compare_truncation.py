@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts/compare_truncation.py"
 
 
@@ -53,3 +55,31 @@ def test_bad_input_is_one_line(model, tmp_path):
     )
     assert result.returncode == 2 and "nowhere.jsonl" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max_seq_lengths", "16", "-5"], "--max_seq_length is -5"),
+        (["--seeds", "1", "-1"], "--seed is -1"),
+        (["--num_train_epochs", "0"], "--num_train_epochs is 0"),
+    ],
+)
+def test_lists_are_checked_before_any_work(flags, message, model, tmp_path):
+    places = ["--model_name_or_path", model, "--dataset", "nowhere.jsonl", "--output_dir", str(tmp_path / "out")]
+    result = subprocess.run([sys.executable, SCRIPT, *places, *flags], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 2 and message in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_is_told_before_the_work(model, pairs, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, SCRIPT, "--model_name_or_path", model, "--dataset", pairs, "--output_dir", str(out)]
+    (out / "longest_first-16-1").mkdir(parents=True)
+    (out / "longest_first-16-1/all_results.json").write_text("{")
+    for flags, line in (
+        (["--max_seq_lengths", "16"], "all_results.json: it doesn't hold an earlier run's accuracy; delete "),
+    ):
+        result = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=300)
+        assert result.returncode == 2 and line in result.stderr.splitlines()[-1], result.stderr
+        assert [path.name for path in out.iterdir()] == ["longest_first-16-1"]

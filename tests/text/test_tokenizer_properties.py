@@ -1,12 +1,16 @@
 """What holds for the tokens of any text."""
 
+import re
+
 import pytest
 from helpers import cut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase
 from transformers import AutoTokenizer
 
+from hf_nli.text.rules import BRACKETS
 from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 WORDS = "a man isn't can't cannot gonna it's O'Neil blue-striped U.S. Mr. 10,000 4:06 he/she don't 'Tis café".split()
@@ -49,6 +53,58 @@ def folder(tmp_path_factory):
 def test_tokens_stay_as_they_are(text):
     tokens = cut(TOKENIZER, text)
     assert cut(TOKENIZER, " ".join(tokens)) == tokens
+
+
+@each
+@given(texts)
+def test_tokens_of_any_text_are_tokens_of_their_own_text(text):
+    tokens = cut(TOKENIZER, text)
+    assert cut(TOKENIZER, " ".join(tokens)) == tokens
+
+
+def test_an_accent_on_an_apostrophe_does_not_open_a_quotation():
+    """Found by the property above: the apostrophe opened one once a space was before it."""
+    assert cut(TOKENIZER, ",'\u0301") == cut(TOKENIZER, ", '\u0301") == [",", "'\u0301"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("\"He said 'hi'\"", ["``", "he", "said", "`", "hi", "'", "''"]),
+        ("“‘a’”", ["``", "`", "a", "'", "''"]),
+        ("‘“a”’", ["`", "``", "a", "''", "'"]),
+        ('‘"a"’', ["`", "``", "a", "''", "'"]),
+        ("‘‘a’’", ["``", "a", "''"]),
+    ],
+)
+def test_quotations_in_quotations(text, tokens):
+    """Found by the property below: of `'"`, the first and half of the second mark were taken for `''`."""
+    assert cut(TOKENIZER, text) == tokens
+
+
+# What a character of a text may be in a token, beside itself in lower case.
+WRITTEN = {"’": "['`]", "‘": "`", "“": "``", "”": "''", '"': "(?:``|'')", "'": "['`]", "…": r"\.\.\."}
+WRITTEN |= dict.fromkeys("–—―", "--")
+WRITTEN |= {bracket: f"-{name}-" for bracket, name in BRACKETS.items()}
+
+
+def stands_for(token: str, part: str) -> bool:
+    """Whether a token is the part of a text, written as the treebank writes it; long rows of marks are shortened."""
+    pattern = "".join(WRITTEN.get(char, re.escape(char)) for char in Lowercase().normalize_str(part))
+    pattern = re.sub(r"(?:\\-|-){3,}", "--", re.sub(r"(?:\\\.){3,}", r"\.\.\.", pattern))
+    return re.fullmatch(pattern, token) is not None
+
+
+@each
+@given(texts)
+def test_tokens_stand_for_what_their_offsets_say(text):
+    tokens = cut(TOKENIZER, text)
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, *sorted(set(tokens) - set(SPECIAL_TOKENS))], max_length=128)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    if text not in SPECIAL_TOKENS:
+        assert encoded.tokens() == tokens
+    for token, (start, end) in zip(encoded.tokens(), encoded["offset_mapping"], strict=True):
+        assert stands_for(token, text[start:end]), (token, text[start:end])
 
 
 @each

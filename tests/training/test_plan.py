@@ -20,6 +20,8 @@ LENGTHS = numpy.random.default_rng(0).integers(5, 60, 100)
         ({"max_train_steps": 26}, 1, 26, 2, 3),
         ({"max_train_steps": 27, "num_train_epochs": 1}, 1, 27, 3, 3),
         ({"max_train_steps": 5, "warmup_ratio": 0.0}, 1, 5, 1, 0),
+        ({"num_train_epochs": 10**9, "warmup_ratio": 0.0}, 1, 13 * 10**9, 10**9, 0),  # at once, too
+        ({"max_train_steps": 10**9, "warmup_ratio": 0.0}, 1, 10**9, 76923077, 0),
     ],
 )
 def test_steps(changes, processes, steps, epochs, warmup):

@@ -377,14 +377,14 @@ NEEDED = ["--model_name_or_path", "nowhere", "--dataset", "nowhere.jsonl", "--ou
     "given, message",
     [
         ([*NEEDED, "new"], "nowhere.jsonl: no such file or folder"),
-        ([*NEEDED, "file.yaml"], "file.yaml is a file; choose another --output_dir"),
+        ([*NEEDED, "file.yaml"], "file.yaml: can't be written to ("),
         (
             [*NEEDED, "new", "--per_device_train_batch_size", 0],
             "--per_device_train_batch_size is 0; it must be at lea",
         ),
         ([*NEEDED, "new", "--dropout", 1], "--dropout is 1.0; it must be at least 0 and less than 1"),
         ([*NEEDED, "new", "--learn", 1], "unknown flag --learn; the nearest is --learning_rate"),
-        (["missing.yaml"], "[Errno 2] No such file or directory: 'missing.yaml'"),
+        (["missing.yaml"], "missing.yaml: it can't be read (No such file or directory)"),
         (["file.yaml"], "file.yaml: give names and values"),
         (["list.json"], "list.json: give names and values"),
         (["bad.yaml"], "bad.yaml: it can't be read (while parsing"),
@@ -402,3 +402,44 @@ def test_script_says_what_is_wrong_in_a_line(given, message, tmp_path, monkeypat
     output = capsys.readouterr().err.splitlines()
     assert len(output) == 1 and output[0].startswith(f"finetune_trainer.py: error: {message}")
     assert {path.name for path in tmp_path.iterdir()} == {*texts, "slow.json"}
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "embedding_lr_multiplier"])
+def test_an_epoch_of_nan_is_never_the_best(name, model, rows, tmp_path):
+    settings = RECIPE | {"max_grad_norm": 0.0, name: 1e30}
+    arguments = NLITrainingArguments.from_recipe(Recipe(**settings), tmp_path / "run", **QUIET)
+    trainer = make_trainer(model, rows, rows, arguments)
+    with pytest.raises(InputError, match=r"^validation pairs, row \d+: the model's logits are NaN or infinite; lower"):
+        trainer.train()
+    assert trainer.state.best_model_checkpoint is None
+
+
+def test_weights_of_nan_are_not_saved(model, rows, tmp_path):
+    trainer = make_trainer(model, rows, rows, NLITrainingArguments(str(tmp_path / "run"), **QUIET))
+    trainer.model.classifier.bias.data[1] = math.nan
+    with pytest.raises(InputError, match=r"the weights are NaN or infinite \(classifier\.bias\): nothing is saved"):
+        trainer.save_model()
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"num_train_epochs": value} for value in (0, -1, math.nan, math.inf, "3")),
+        *({"warmup_steps": value} for value in (-1, math.nan, math.inf)),
+        *({"max_steps": value} for value in (0, -2, 1.5)),
+        *({"per_device_eval_batch_size": value} for value in (0, -3, 2.5)),
+        *({"save_total_limit": 0}, {"logging_steps": -1}, {"learning_rate": math.inf}, {"seed": 2**32}),
+    ],
+    ids=str,
+)
+def test_arguments_are_checked_as_recipes_are(settings, tmp_path):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"^--{name} is "):
+        NLITrainingArguments(str(tmp_path), **QUIET, **settings)
+
+
+def test_what_trainer_takes_beside(tmp_path):
+    """Parts of an epoch, a share of the steps, and no limit of them."""
+    arguments = NLITrainingArguments(str(tmp_path), num_train_epochs=0.5, warmup_steps=0.1, max_steps=-1, **QUIET)
+    assert (arguments.num_train_epochs, arguments.warmup_steps, arguments.max_steps) == (0.5, 0.1, -1)
