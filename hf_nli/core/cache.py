@@ -14,6 +14,7 @@ from datasets import Dataset, Features
 from huggingface_hub import constants
 
 from hf_nli.core.disk import disk_errors
+from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 
 _ROWS = "rows.arrow"
@@ -66,8 +67,12 @@ def kept_folder(name: str, write: Callable[[Path], None]) -> Path:
         remedy = "set HF_HOME or HF_DATASETS_CACHE to another folder for caches"
         with disk_errors(folder.parent, remedy):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        with staged(folder, remedy) as temporary:
-            write(temporary)
+        try:
+            with staged(folder, remedy) as temporary:
+                write(temporary)
+        except InputError:
+            if not folder.exists():  # else another process has made the same folder meanwhile
+                raise
     return folder
 
 

@@ -70,6 +70,7 @@ def test_evaluate(broken, tmp_path):
 
 
 def test_export_check(model):
+    pytest.importorskip("onnxruntime")
     net, tokenizer = load_model(model)
     batches = check_batches(tokenizer, 32)
     with torch.no_grad():
