@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from hf_nli.core.errors import InputError
+from hf_nli.core.files import DAMAGED_ZIP, is_zip
 from hf_nli.model.folder import CONFIG, WEIGHTS
 from hf_nli.model.source import UNLOADABLE, ModelSource
 
@@ -93,15 +94,19 @@ def _in_safetensors(path: Path) -> Iterator[tuple[str, Stored]]:
 
 
 def _in_pickle(source: ModelSource, path: Path) -> dict[str, Stored]:
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        with zipfile.ZipFile(path) as file:
-            if any(each.compress_type != zipfile.ZIP_STORED for each in file.infolist()):
-                raise InputError(f"{source.name}: {path.name} is compressed, which PyTorch's own files never are")
     refusal = InputError(
         f"{source.name}: {path.name} is refused: it is damaged, or holds code or objects beside tensors, which are "
         f"never loaded; save the weights alone, as {WEIGHTS}"
     )
+    members: list[zipfile.ZipInfo] = []
+    try:
+        if zipped := is_zip(path):
+            with zipfile.ZipFile(path) as file:
+                members = file.infolist()
+    except DAMAGED_ZIP as error:
+        raise refusal from error
+    if any(each.compress_type != zipfile.ZIP_STORED for each in members):
+        raise InputError(f"{source.name}: {path.name} is compressed, which PyTorch's own files never are")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickles

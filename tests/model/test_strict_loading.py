@@ -223,6 +223,17 @@ def test_damage_is_refused(damage, message, new_head, tmp_path, monkeypatch, cap
     assert not (tmp_path / "ran").exists() and not [each for each in caplog.records if each.name.startswith("hf_nli")]
 
 
+def test_a_pickle_in_a_damaged_zip(tmp_path):
+    """Its end is there, the list of its members isn't."""
+    write_tiny_model(tmp_path)
+    torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    content = (tmp_path / "pytorch_model.bin").read_bytes()
+    (tmp_path / "pytorch_model.bin").write_bytes(content.replace(b"PK\1\2", b"XX\1\2"))
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is refused: it is damaged"):
+        load_model(str(tmp_path))
+
+
 def test_a_pickle_that_is_code_alone(tmp_path, monkeypatch):
     write_tiny_model(tmp_path)
     monkeypatch.chdir(tmp_path)
