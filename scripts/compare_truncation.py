@@ -61,8 +61,6 @@ def main(setting: Setting) -> None:
     from hf_nli.data.splits import read_splits
     from hf_nli.model.load import load_tokenizer
 
-    for seed in setting.seeds:
-        recipe_of(setting, max(setting.max_seq_lengths), STRATEGIES[0], seed)  # what is wrong is told before the work
     tokenizer = load_tokenizer(setting.model_name_or_path)
     pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
     training, validation = (lengths(split, tokenizer) for split in (pairs.train, pairs.validation))
@@ -144,17 +142,12 @@ def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed
 
     folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
     if not (folder / "all_results.json").exists():
-        recipe = recipe_of(setting, max_seq_length, strategy, seed)
+        recipe = Recipe(
+            max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs
+        )
         sources = (setting.model_name_or_path, setting.dataset, folder, recipe, setting.validation_dataset)
         train(*sources, max_train_samples=setting.max_train_samples)
     return read_number(folder / "all_results.json", "eval_accuracy")
-
-
-def recipe_of(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> Recipe:
-    """The settings of a fine-tuning."""
-    return Recipe(
-        max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs
-    )
 
 
 def read_number(file: Path, key: str | None = None) -> float:

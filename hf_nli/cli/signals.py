@@ -10,8 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from hf_nli.cli.output import tell
-
-_NUMBERS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+from hf_nli.core.environment import STOP_SIGNALS
 
 
 def stopped_by(number: int) -> str:
@@ -43,7 +42,7 @@ class Signals:
         self.at_once = True
         self._prog = prog
         self._closing = closing
-        self._before = {number: signal.getsignal(number) for number in _NUMBERS}
+        self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def __enter__(self) -> Signals:
         self._set(self._stop)

@@ -13,8 +13,7 @@ import pyarrow
 from datasets import Dataset, Features
 from huggingface_hub import constants
 
-from hf_nli.core.disk import disk_errors
-from hf_nli.core.errors import InputError
+from hf_nli.core.disk import make_folder
 from hf_nli.core.files import staged
 
 _ROWS = "rows.arrow"
@@ -65,14 +64,9 @@ def kept_folder(name: str, write: Callable[[Path], None]) -> Path:
     folder = cache_folder() / name
     if not folder.exists():
         remedy = "set HF_HOME or HF_DATASETS_CACHE to another folder for caches"
-        with disk_errors(folder.parent, remedy):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with staged(folder, remedy) as temporary:
-                write(temporary)
-        except InputError:
-            if not folder.exists():  # else another process has made the same folder meanwhile
-                raise
+        make_folder(folder.parent, remedy)
+        with staged(folder, remedy) as temporary:
+            write(temporary)
     return folder
 
 

@@ -46,6 +46,22 @@ def disk_errors(folder: str | Path, remedy: str = OTHER_FOLDER) -> Iterator[None
         raise InputError(f"{folder}: can't be written to ({reason}); {remedy}") from error
 
 
+def make_folder(folder: Path, remedy: str) -> None:
+    """Makes a folder, and those above it, if they aren't there.
+
+    Args:
+        folder: The folder.
+        remedy: What to do if it can't be made.
+
+    Raises:
+        InputError: If it can't be made, whatever the reason: some file systems answer as if there were none.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be written to ({error.strerror}); {remedy}") from error
+
+
 def check_output(output_dir: str | Path, remedy: str = OTHER_FOLDER) -> Path:
     """Refuses, before the work, what can't become a folder with results; links are followed.
 

@@ -1,8 +1,9 @@
-"""What a process runs in: the packages' versions, and environment variables that launchers set or libraries read."""
+"""What a process runs in: versions of packages, environment variables that others set or read, signals to stop."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
@@ -12,6 +13,9 @@ from hf_nli.core.errors import InputError, reason
 VERSION = "0.1.0"
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
+
+# Those that ask a process to stop; Windows has no SIGHUP.
+STOP_SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
 _COUNTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 _SIBLINGS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -17,7 +17,7 @@ import pooch
 from filelock import FileLock
 from huggingface_hub import constants
 
-from hf_nli.core.disk import OTHER_FOLDER, check_output, disk_errors
+from hf_nli.core.disk import OTHER_FOLDER, check_output, disk_errors, make_folder
 from hf_nli.core.errors import InputError
 from hf_nli.core.staging import Staging
 
@@ -59,10 +59,7 @@ def locked(path: str | Path) -> FileLock:
         InputError: If `HF_HOME` can't be written to.
     """
     locks = Path(constants.HF_HOME) / "hf_nli" / "locks"
-    try:
-        locks.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{locks}: can't be written to ({error.strerror}); set HF_HOME to another folder") from error
+    make_folder(locks, "set HF_HOME to another folder")
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
     return FileLock(locks / f"{name}.lock", is_singleton=True)
 

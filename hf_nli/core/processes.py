@@ -13,6 +13,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
+from hf_nli.core.environment import STOP_SIGNALS
 from hf_nli.core.errors import InputError
 
 T = TypeVar("T")
@@ -97,8 +98,7 @@ class SignalWatch:
 
     def __enter__(self) -> SignalWatch:
         if threading.current_thread() is threading.main_thread():  # others can't
-            watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            before = {number: signal.getsignal(number) for number in watched}
+            before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
             self._handlers = {number: each for number, each in before.items() if each is not signal.SIG_IGN}
             for number in self._handlers:
                 signal.signal(number, self._note)

@@ -176,8 +176,8 @@ def _make_hidden(parent: Path, target: Path) -> tuple[Path, FileLock]:
         folder.mkdir()  # not mkdtemp's, which only its owner could read
         lock = FileLock(folder / ".lock", thread_local=False)
         # A file system may have no locks; others then leave the folder alone. Or somebody takes it for a leftover
-        # before it is locked, and deletes it.
-        with suppress(NotImplementedError, FileNotFoundError):
+        # before it is locked, and deletes it, at which filelock makes it again or raises one of the last two.
+        with suppress(NotImplementedError, FileNotFoundError, FileExistsError):
             lock.acquire()
         if (folder / ".lock").exists():
             return folder, lock

@@ -17,8 +17,8 @@ from hf_nli.d2l.formats import load_tensors
 from hf_nli.d2l.pytorch import TOKEN_EMBEDDING
 from hf_nli.d2l.source import find_checkpoint
 from hf_nli.d2l.vocabulary import read_tokens
+from hf_nli.settings.ranges import SHORTEST_PAIR
 
-MIN_LENGTH = 5  # <cls>, two <sep>, and a token of each text
 MAX_SCORES = 2**28  # of attention in a row of full length, of which the proof needs several tensors in float64
 
 
@@ -144,8 +144,8 @@ def _sizes(tensors: Mapping[str, Tensor], num_heads: int, source: str) -> Sizes:
             "(`reproduce`: the right --checkpoint)"
         )
     max_len = shape("encoder.pos_embedding", 3)[1]
-    if max_len < MIN_LENGTH:
-        raise InputError(f"{source}: {max_len} positions (encoder.pos_embedding); pairs need at least {MIN_LENGTH}")
+    if max_len < SHORTEST_PAIR:
+        raise InputError(f"{source}: {max_len} positions (encoder.pos_embedding); pairs need at least {SHORTEST_PAIR}")
     if num_heads * max_len**2 > MAX_SCORES:
         raise InputError(f"{source}: {max_len} positions (encoder.pos_embedding) are too many to prove a conversion")
     return Sizes(

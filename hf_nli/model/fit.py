@@ -10,8 +10,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from hf_nli.core.errors import InputError
 from hf_nli.model.folder import CONFIG
 from hf_nli.model.source import ModelSource
+from hf_nli.settings.ranges import SHORTEST_PAIR
 
-SHORTEST = 5  # <cls>, two <sep>, and a token of each text
 LONGEST = 100_000  # tokens of a pair, where neither model nor tokenizer has a limit: attention over more is hopeless
 
 # One of them has the vocabulary.
@@ -55,10 +55,10 @@ def check_tokenizer(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> 
     if tokenizer.pad_token_id is None:
         raise InputError(f"{source.name}: tokenizer_config.json names no pad_token, which batches need")
     length = tokenizer.model_max_length
-    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= SHORTEST:
+    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= SHORTEST_PAIR:
         raise InputError(
             f"{source.name}: tokenizer_config.json: model_max_length is {length!r}; it must be a number, at least "
-            f"{SHORTEST}"
+            f"{SHORTEST_PAIR}"
         )
 
 
@@ -89,10 +89,10 @@ def check_fit(source: ModelSource, model: PreTrainedModel, tokenizer: PreTrained
             f"{source.name}: {CONFIG}: type_vocab_size is {config.type_vocab_size}, but the tokenizer gives a pair's "
             f"two texts the types 0 to {max(types)}"
         )
-    if longest_input(config, tokenizer) < SHORTEST:
+    if longest_input(config, tokenizer) < SHORTEST_PAIR:
         raise InputError(
             f"{source.name}: {CONFIG}: max_position_embeddings is {config.max_position_embeddings}, which is too few "
-            f"for a pair: at least {SHORTEST} are needed"
+            f"for a pair: at least {SHORTEST_PAIR} are needed"
         )
 
 

@@ -33,6 +33,8 @@ class Range:
         return f"at least {self.minimum}{upper}" + (f" and less than {self.below}" if self.below < math.inf else "")
 
 
+SHORTEST_PAIR = 5  # tokens: <cls>, two <sep>, and a token of each text
+
 COUNT = Range(1, 10**9)  # enough for anybody, and what is counted up to it ends
 RATE = Range(0)
 SHARE = Range(0, below=1)
@@ -51,7 +53,7 @@ RANGES = {
     "checkpoints_total_limit": COUNT,
     "checkpointing_steps": COUNT,
     "logging_steps": COUNT,
-    "max_seq_length": Range(5, 10**9),  # <cls>, two <sep>, and a token of each text
+    "max_seq_length": Range(SHORTEST_PAIR, 10**9),
     "learning_rate": RATE,
     "embedding_lr_multiplier": RATE,
     "weight_decay": RATE,

@@ -66,7 +66,7 @@ class NLITrainingArguments(TrainingArguments):
         for name, allowed in _TRAINERS_OWN.items():
             value = getattr(self, name)
             if value is not None and (name, value) != ("max_steps", -1):
-                check_number(name, value, whole=name in ("max_steps", "save_total_limit"), allowed=allowed)
+                check_number(name, value, whole=allowed is COUNT, allowed=allowed)
         # What Trainer takes, a recipe must take too, but for parts of epochs and more kinds of schedules.
         others = {"num_train_epochs", "lr_scheduler_type", "gradient_checkpointing"}
         names = {each.name for each in dataclasses.fields(self)} - others

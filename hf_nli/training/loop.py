@@ -143,16 +143,20 @@ class Run:
     def _end_epoch(self) -> None:
         trained = self.state.this_epoch.over_processes()
         self._refuse_broken(trained)
+        self._refuse_broken_weights()
         scores = self._scores(self.state.epoch, trained)
         self.log.epoch(scores)
         if self.state.end_epoch(scores):
             save_model(self.accelerator, self.learner.model, self.tokenizer, self.folder.model, self.keys)
 
     def _refuse_broken(self, sums: Sums) -> None:
-        """Raises `InputError`, on all processes, if a loss wasn't finite, or a weight isn't."""
-        weights = gather_object([broken_weight(self.learner.model)])
+        """Raises `InputError`, on all processes, if a loss wasn't finite."""
         if sums.broken_at:
             raise InputError(f"the training loss is NaN or infinite at step {sums.broken_at}; {_REMEDY}")
+
+    def _refuse_broken_weights(self) -> None:
+        """Raises `InputError`, on all processes, if a weight isn't finite, as the next loss alone would tell."""
+        weights = gather_object([broken_weight(self.learner.model)])
         if name := next(filter(None, weights), None):
             raise InputError(f"the weights are NaN or infinite after step {self.state.step} ({name}); {_REMEDY}")
 

@@ -250,9 +250,8 @@ def _loss(
 
 def _metrics(order: list[int], prediction: EvalPrediction) -> dict[str, float]:
     logits = numpy.asarray(prediction.predictions)[:, order]
-    check_logits(
-        torch.from_numpy(logits), "validation pairs", "lower --learning_rate"
-    )  # such an epoch is never the best
+    # An epoch of NaN is never the best.
+    check_logits(torch.from_numpy(logits), "validation pairs", "lower --learning_rate")
     predictions = logits.argmax(-1)
     references = numpy.argsort(order)[numpy.asarray(prediction.label_ids)]
     scores = NLIMetric().compute(predictions=predictions, references=references)
