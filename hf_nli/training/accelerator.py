@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +17,18 @@ from hf_nli.core.errors import InputError
 from hf_nli.model.precision import Precision, resolve_precision
 from hf_nli.settings.recipe import Recipe
 
-logger = logging.getLogger(__name__)
-
 TRACKERS: dict[str, Callable[[], bool]] = {
     "tensorboard": is_tensorboard_available,
     "trackio": is_trackio_available,
     "wandb": is_wandb_available,
 }
 _UNSUPPORTED = {DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA}
+
+
+def check_tracker(report_to: str) -> None:
+    """Raises `InputError` if a tracker isn't installed."""
+    if report_to != "none" and not TRACKERS[report_to]():
+        raise InputError(f"--report_to {report_to}: it is not installed; pip install {report_to}")
 
 
 def make_accelerator(output_dir: Path, report_to: str = "none") -> Accelerator:
@@ -39,8 +42,7 @@ def make_accelerator(output_dir: Path, report_to: str = "none") -> Accelerator:
         InputError: If the tracker isn't installed, or processes are to be started in a way that isn't supported, or
             with environment variables that Accelerate can't use.
     """
-    if report_to != "none" and not TRACKERS[report_to]():
-        raise InputError(f"--report_to {report_to}: it is not installed; pip install {report_to}")
+    check_tracker(report_to)
     with accelerate_starts():
         accelerator = Accelerator(
             mixed_precision=None if is_initialized() else "no",  # the first one's is that of the process
@@ -54,14 +56,12 @@ def make_accelerator(output_dir: Path, report_to: str = "none") -> Accelerator:
 
 
 def choose_precision(accelerator: Accelerator, wanted: Literal["auto", "no", "bf16", "fp16"]) -> Precision:
-    """Finds the precision of a run, logs it if that was left open, and tells FSDP, which sends weights in it.
+    """Finds the precision of a run, and tells FSDP, which sends weights in it.
 
     Raises:
         InputError: If the machine lacks it.
     """
     precision = resolve_precision(wanted, accelerator.device.type)
-    if wanted == "auto":
-        logger.info("mixed_precision auto: %s on %s", precision, accelerator.device.type)
     if accelerator.distributed_type == DistributedType.FSDP and precision != "no":
         if precision == "fp16":
             raise InputError("--mixed_precision fp16 doesn't go with FSDP; use bf16 or no")
@@ -80,9 +80,12 @@ def prepare(accelerator: Accelerator, model: nn.Module, *others: Any) -> Any:
     Returns:
         The prepared model, followed by the others.
     """
+    forward = vars(model).get("forward")  # that of `engine.attach.fast_forward`
     prepared = accelerator.prepare(model, *others)
     wrapped = prepared[0] if others else prepared
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False, keep_torch_compile=False)
+    if forward:
+        model.forward = forward
     return prepared
 
 

@@ -10,12 +10,13 @@ from typing import Any, cast
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 from transformers import IntervalStrategy, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import SaveStrategy, get_last_checkpoint
 
 from hf_nli.core.errors import InputError
 from hf_nli.model.folder import refuse_other_model
 from hf_nli.model.precision import resolve_precision
-from hf_nli.settings.options import Truncation
+from hf_nli.settings.options import Forward, Truncation
 from hf_nli.settings.ranges import COUNT, RATE, Range, check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.training.compat import ACTIVATION_CHECKPOINTING
@@ -53,6 +54,7 @@ class NLITrainingArguments(TrainingArguments):
     embedding_lr_multiplier: float | None = _of_recipe("embedding_lr_multiplier")
     soften_attention: bool = _of_recipe("soften_attention")
     loss_reduction: str = _of_recipe("loss_reduction")
+    forward: Forward = _of_recipe("forward")
     group_by_length: bool = _of_recipe("group_by_length")
     dropout: float = _of_recipe("dropout")
     max_seq_length: int = _of_recipe("max_seq_length")
@@ -107,15 +109,25 @@ class NLITrainingArguments(TrainingArguments):
         """The folder for the model and its checkpoints."""
         return Path(cast(str, self.output_dir))
 
-    def refuse_other_run(self) -> None:
-        """Raises `InputError` if `output_dir` holds a model or checkpoints, which may not be overwritten."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder} is a file; choose another --output_dir")
-        if self.overwrite_output_dir or not self.folder.exists():
-            return
-        refuse_other_model(self.folder)
-        if found := get_last_checkpoint(str(self.folder)):
+    def goes_on(self, checkpoint: str | Path | bool | None) -> bool:
+        """Says whether a run goes on in its folder, and refuses, before the work, what it can't go on from or into.
+
+        Args:
+            checkpoint: What to go on from, as Trainer takes it: maybe another folder's.
+
+        Raises:
+            InputError: If there is no such checkpoint; or if `output_dir` can't become a model folder, or holds a
+                model or checkpoints that aren't of this run, unless `overwrite_output_dir` is set.
+        """
+        named = None if checkpoint is None or isinstance(checkpoint, bool) else Path(checkpoint)
+        if named is not None and not (named / TRAINER_STATE_NAME).is_file():
+            raise InputError(f"--resume_from_checkpoint {checkpoint}: no checkpoint of Trainer's is there")
+        here = checkpoint is True or named is not None and named.resolve().parent == self.folder.resolve()
+        refuse_other_model(cast(str, self.output_dir), here or self.overwrite_output_dir)
+        found = get_last_checkpoint(str(self.folder)) if self.folder.is_dir() else None
+        if found and not here and not self.overwrite_output_dir:
             raise InputError(
                 f"{found} is of an earlier run; go on from it with --resume_from_checkpoint {found}, choose another "
                 "--output_dir, or replace what is there with --overwrite_output_dir"
             )
+        return here

@@ -25,7 +25,7 @@ from hf_nli.runs.log import RunLog
 from hf_nli.runs.output import RunFolder, keep_best, restore_best, save_model
 from hf_nli.runs.state import EpochScores, LoopState, Sums
 from hf_nli.settings.options import RunOptions
-from hf_nli.training.optimization import Learner
+from hf_nli.training.learner import Learner
 from hf_nli.training.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -76,17 +76,18 @@ class Run:
         """
         state, plan = self.state, self.plan
         with SignalWatch() as signals, self._progress_bar() as bar:
-            if state.step == 0:
+            if state.step == 0 and self.options.eval_on_start:
                 self.log.epoch(self._scores(epoch=0))
             while self._goes_on():
                 self.learner.model.train()
                 state.start_clock()
                 for rows in plan.batches(state.epoch)[state.batch :][: plan.total_steps - state.step]:
-                    learning_rate = float(self.learner.scheduler.get_last_lr()[0])
+                    logged = (state.step + 1) % self.options.logging_steps == 0
+                    learning_rate = float(self.learner.scheduler.get_last_lr()[0]) if logged else 0.0
                     self.learner.take_step(self.tables["train"], rows, state)
                     state.step, state.batch = state.step + 1, state.batch + 1
                     bar.update()
-                    if state.step % self.options.logging_steps == 0:
+                    if logged:
                         self._log_loss(learning_rate, bar)
                     stopped_by = self._signal(signals)
                     if stopped_by or state.step % self._checkpointing_steps == 0:
@@ -101,6 +102,8 @@ class Run:
     def announce(self) -> None:
         """Logs how much there is to do."""
         recipe, processes = self.plan.recipe, self.accelerator.num_processes
+        if recipe.mixed_precision == "auto":
+            logger.info("mixed_precision auto: %s on %s", self.learner.precision, self.accelerator.device.type)
         size, unit = recipe.per_device_train_batch_size, "pairs"
         if recipe.tokens_per_batch:
             size, unit = recipe.tokens_per_batch, "tokens"
@@ -115,6 +118,7 @@ class Run:
     def go_on_from(self, checkpoint: Path) -> None:
         """Makes everything what it was at a checkpoint of this run."""
         self.accelerator.load_state(checkpoint)
+        self.learner.loaded()
         if self.accelerator.is_main_process:
             restore_best(checkpoint, self.folder.model)
         self.log.restore(checkpoint)
@@ -152,7 +156,8 @@ class Run:
     def _refuse_broken(self, sums: Sums) -> None:
         """Raises `InputError`, on all processes, if a loss wasn't finite."""
         if sums.broken_at:
-            raise InputError(f"the training loss is NaN or infinite at step {sums.broken_at}; {_REMEDY}")
+            remedy = f"; {_REMEDY}" if sums.broken_at > 1 else ", before the weights have changed"
+            raise InputError(f"the training loss is NaN or infinite at step {sums.broken_at}{remedy}")
 
     def _refuse_broken_weights(self) -> None:
         """Raises `InputError`, on all processes, if a weight isn't finite, as the next loss alone would tell."""

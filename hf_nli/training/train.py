@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from accelerate.utils import set_seed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -19,15 +19,16 @@ from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.processes import in_turn, on_main
-from hf_nli.data.splits import RunPairs, read_splits
+from hf_nli.data.splits import RunPairs, RunSources
 from hf_nli.data.table import TokenTable
+from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.model.folder import CARD, RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision
-from hf_nli.runs.checkpoints import find
+from hf_nli.runs.checkpoints import check_run
 from hf_nli.runs.identity import RunIdentity
 from hf_nli.runs.log import RunLog
-from hf_nli.runs.output import RunFolder, copy_model, key_groups, put_in_place, refuse_unseen, run_folder
+from hf_nli.runs.output import RunFolder, begun, copy_model, key_groups, put_in_place, refuse_unseen, run_folder
 from hf_nli.runs.report import BaseModel, TrainingReport, TrainingResults, changed_arguments
 from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
@@ -36,8 +37,8 @@ from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.learner import make_learner
 from hf_nli.training.loop import Run
-from hf_nli.training.optimization import make_learner
 from hf_nli.training.plan import make_plan
 
 logger = logging.getLogger(__name__)
@@ -85,18 +86,24 @@ def train(
         check_number("max_train_samples", max_train_samples)
     packages = versions()
     with ExitStack() as stack, flushed_denormals():
+        # What is cheap to check comes first: a run is refused before data are read, or anything is changed.
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)
         precision = choose_precision(accelerator, recipe.mixed_precision)
         resume = run_options.resume_from_checkpoint
-        folder = on_main(lambda: stack.enter_context(run_folder(Path(output_dir), resume, overwrite_output_dir)))
+        folder = on_main(lambda: stack.enter_context(run_folder(output_dir, resume, overwrite_output_dir)))
         inputs = in_turn(
             lambda: _load(
                 model_name_or_path, dataset, recipe, validation_dataset, max_train_samples, data_options, revision
             )
         )
+        on_main(lambda: stack.enter_context(begun(folder)))
         factors = _soften(inputs, recipe)
-        with fast_attention(inputs.model, accelerator.device):
-            run = _prepare(accelerator, precision, inputs, recipe, run_options, folder)
+        # FSDP's parameters are whole, and layers that are compiled one by one are called, by the stock one alone.
+        by_layers = accelerator.state.dynamo_plugin.use_regional_compilation
+        stock = by_layers or accelerator.distributed_type == DistributedType.FSDP
+        forward = "stock" if stock else recipe.forward
+        with fast_attention(inputs.model, accelerator.device), fast_forward(inputs.model, forward) as fast:
+            run = _prepare(accelerator, precision, inputs, recipe, run_options, folder, fast)
             run.fit()
         report = TrainingReport(
             model=inputs.base.name,
@@ -112,7 +119,7 @@ def train(
         for tracker in accelerator.trackers:
             tracker.finish()
         totals = run.state.all_epochs.over_processes()
-        return on_main(lambda: _finish(run, totals, inputs, factors, report, Path(output_dir)))
+        return on_main(lambda: _finish(run, totals, inputs, factors, report))
 
 
 @dataclass(frozen=True)
@@ -135,11 +142,12 @@ def _load(
     data_options: DataOptions,
     revision: str | None,
 ) -> _Inputs:
+    sources = RunSources(dataset, validation_dataset, data_options)
     model, tokenizer = load_model(
         model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
     )
     max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
-    pairs = read_splits(dataset, validation_dataset, data_options, recipe.seed, recipe.test_each_epoch)
+    pairs = sources.read(recipe.seed, recipe.test_each_epoch)
     if max_train_samples is not None:
         kept = range(min(max_train_samples, len(pairs.train)))
         pairs = dataclasses.replace(pairs, train=pairs.train.select(kept))
@@ -168,6 +176,7 @@ def _prepare(
     recipe: Recipe,
     options: RunOptions,
     folder: RunFolder,
+    fast: bool,
 ) -> Run:
     """Prepares a run, or makes it what it was at a checkpoint; changes the model."""
     plan = make_plan(inputs.tables["train"].lengths, recipe, accelerator.num_processes)
@@ -181,19 +190,20 @@ def _prepare(
         num_processes=accelerator.num_processes,
         mixed_precision=precision,
     )
-    checkpoint, wanted = None, options.resume_from_checkpoint
-    if wanted:
-        checkpoint, written = on_main(lambda: find(folder.checkpoints, wanted, identity))
+    if checkpoint := folder.resumed:
+        written = on_main(lambda: check_run(checkpoint, identity))
         # The warm-up has begun: it doesn't grow with the steps.
         plan = dataclasses.replace(plan, warmup_steps=written.warmup_steps)
         identity = dataclasses.replace(identity, warmup_steps=written.warmup_steps)
     keys = key_groups(inputs.model)
-    learner = make_learner(accelerator, precision, inputs.model, plan)
+    trained_ids = inputs.tables["train"].token_ids() if fast else None
+    learner = make_learner(accelerator, precision, inputs.model, plan, trained_ids)
     state, log = LoopState(), RunLog(accelerator, folder.log, recipe.test_each_epoch)
     accelerator.register_for_checkpointing(learner.scheduler, learner.scaler, state)
     # Now that the model is the same on all processes, random numbers aren't: each drops other hidden states.
     set_seed(recipe.seed, device_specific=True)
-    tables = {split: table.to(accelerator.device) for split, table in inputs.tables.items()}
+    flat = fast and flat_batches(accelerator)
+    tables = {split: table.to(accelerator.device, flat) for split, table in inputs.tables.items()}
     run = Run(learner, inputs.tokenizer, tables, plan, options, identity, folder, keys, log, state)
     if not checkpoint:
         log.start()
@@ -205,9 +215,7 @@ def _prepare(
     return run
 
 
-def _finish(
-    run: Run, totals: Sums, inputs: _Inputs, factors: list[float], report: TrainingReport, output_dir: Path
-) -> TrainingResults:
+def _finish(run: Run, totals: Sums, inputs: _Inputs, factors: list[float], report: TrainingReport) -> TrainingResults:
     """Writes all that speaks of the weights, and gives them their place; on the main process."""
     state, learner, accelerator = run.state, run.learner, run.accelerator
     best, last = state.best, state.last
@@ -244,5 +252,5 @@ def _finish(
             shutil.copyfile(run.folder.checkpoints / CARD, temporary / CARD)
         with card_matters_less():
             write_card(temporary)
-    put_in_place(run.folder.checkpoints, output_dir)
+    put_in_place(run.folder.checkpoints, run.folder.output)
     return results

@@ -30,11 +30,13 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_utils import TrainOutput
 
+from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, label_order
 from hf_nli.data.load import chunks
 from hf_nli.data.loader import NOT_COUNTED, StepSampler, part_loader
 from hf_nli.data.table import TokenTable
+from hf_nli.engine.attach import fast_forward
 from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.metrics import NLIMetric
@@ -73,9 +75,46 @@ def make_trainer(
     """
     for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
         _check_labels(name, pairs)
-    model, tokenizer = load_model(
+    model, tokenizer = load_base(model_name_or_path, arguments, revision)
+    return make_trainer_of(model, tokenizer, train_pairs, validation_pairs, arguments, **options)
+
+
+def load_base(
+    model_name_or_path: str, arguments: NLITrainingArguments, revision: str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads the model and the tokenizer that `make_trainer` starts from.
+
+    Args:
+        model_name_or_path: A model folder or Hub id.
+        arguments: The settings.
+        revision: The branch, tag or commit of a model on the Hub.
+
+    Raises:
+        InputError: If the model can't be loaded.
+    """
+    return load_model(
         model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
     )
+
+
+def make_trainer_of(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train_pairs: Dataset,
+    validation_pairs: Dataset,
+    arguments: NLITrainingArguments,
+    **options: Any,
+) -> NLITrainer:
+    """Is `make_trainer` for what `load_base` has loaded.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        train_pairs: Rows of premise, hypothesis, label, with labels of ours.
+        validation_pairs: Such rows.
+        arguments: The settings.
+        options: Anything else that Trainer takes.
+    """
     order = label_order(model.config)
     length = input_length(model.config, tokenizer, arguments.max_seq_length)
     train_data, validation_data = (
@@ -126,12 +165,17 @@ class NLITrainer(Trainer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_callback(ProcessSeed)
-        self.add_callback(FastAttention)
+        self.add_callback(FastForward)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """What the data were encoded with."""
         return cast(PreTrainedTokenizerBase, self.processing_class)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Makes the Accelerator; what it can't take of the environment is told as that."""
+        with accelerate_starts():
+            super().create_accelerator_and_postprocess()
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Returns the training batches, in an order that depends on the seed and the epoch alone."""
@@ -169,13 +213,9 @@ class NLITrainer(Trainer):
                 that goes on, unless `overwrite_output_dir` is set; then its checkpoints are deleted now, and its model
                 when `save_model` replaces it.
         """
-        folder, checkpoint = self.args.folder, resume_from_checkpoint
-        goes_on = checkpoint is True or checkpoint and Path(checkpoint).resolve().parent == folder.resolve()
-        if not goes_on and not self.state.global_step:
-            self.args.refuse_other_run()
-            if self.args.should_save:
-                for old in folder.glob("checkpoint-*"):
-                    shutil.rmtree(old)
+        if not self.state.global_step and not self.args.goes_on(resume_from_checkpoint) and self.args.should_save:
+            for old in self.args.folder.glob("checkpoint-*"):
+                shutil.rmtree(old)
         with flushed_denormals():
             return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
@@ -214,8 +254,8 @@ class ProcessSeed(TrainerCallback):
         set_seed(args.seed, device_specific=True)
 
 
-class FastAttention(TrainerCallback):
-    """Computes attention in the way that is fast in training, as long as Trainer trains."""
+class FastForward(TrainerCallback):
+    """Computes models in the way that is fast in training, as long as Trainer trains."""
 
     def __init__(self) -> None:
         self.contexts = ExitStack()
@@ -229,8 +269,11 @@ class FastAttention(TrainerCallback):
         **others: Any,
     ) -> None:
         """Is called with the model that is about to be trained."""
-        assert model is not None
+        assert model is not None and isinstance(args, NLITrainingArguments)
+        # What copies a model to several GPUs, or shards it, needs the stock forward pass.
+        forward = "stock" if args.n_gpu > 1 or args.fsdp or args.deepspeed else args.forward
         self.contexts.enter_context(fast_attention(model, args.device))
+        self.contexts.enter_context(fast_forward(model, forward))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any

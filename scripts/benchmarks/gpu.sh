@@ -1,5 +1,6 @@
 #!/bin/sh
-# Measures training on one GPU: d2l's loop, Trainer and ours, plain and compiled, on the same pairs of DATASET.
+# Measures training on one GPU: d2l's loop, Trainer, ours with the stock forward pass, and ours, on the same pairs of
+# DATASET, with as many words as d2l's published checkpoints have.
 #
 #     scripts/benchmarks/gpu.sh DATASET
 #
@@ -13,14 +14,14 @@ if [ "$device" = cuda ]; then
         echo "gpu.sh: no GPU that PyTorch can use; DEVICE=cpu tries the script without one" >&2
         exit 2
     }
-    rows=100000 small=512 base=256
+    rows=50000 seconds=2 small=512 base=256
 else
-    name=$device rows=2000 small=64 base=8
+    name=$device rows=2000 seconds=1 small=64 base=8
 fi
 output=$here/results/$name.json
 measure() {
-    "$python" "$here/training.py" --dataset "$dataset" --device "$device" --rows "$rows" --output "$output" \
-        --contenders d2l trainer ours compiled "$@"
+    "$python" "$here/training.py" --dataset "$dataset" --device "$device" --rows "$rows" --seconds "$seconds" \
+        --vocab_size 60005 --output "$output" --contenders d2l trainer stock ours "$@"
 }
 measure --size small --batch_size "$small"
 measure --size base --batch_size "$base"

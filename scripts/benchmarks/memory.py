@@ -1,6 +1,7 @@
-"""Measures whether anything but time grows with the rows: trains on 1 and 10 times as many, each in a process.
+"""Measures whether anything but time grows with the rows: trains on some, and on more, each in a process.
 
-    python scripts/benchmarks/memory.py --model_name_or_path MODEL --dataset dev.jsonl [--rows 100000] [--steps 300]
+    python scripts/benchmarks/memory.py --model_name_or_path MODEL --dataset dev.jsonl \
+        [--rows 10000 100000 1000000] [--steps 300]
 
 The lines of the data set are repeated. A run loads, encodes, lays out and takes so many steps; examples/s are those of
 the steps. Peak memory is given twice: what the process allocated (RssAnon, looked at every 10 ms), and all that was
@@ -61,11 +62,11 @@ def child(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Runs both sizes."""
+    """Runs all sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_name_or_path", required=True)
     parser.add_argument("--dataset", required=True, help="a .jsonl file")
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -73,10 +74,10 @@ def main() -> None:
         return child(arguments)
     lines, results = Path(arguments.dataset).read_text(encoding="utf-8").splitlines(keepends=True), []
     with tempfile.TemporaryDirectory() as folder:
-        for times in (1, 10):
-            source = Path(folder) / f"{times}.jsonl"
+        for rows in arguments.rows:
+            source = Path(folder) / f"{rows}.jsonl"
             with source.open("w", encoding="utf-8") as file:
-                file.writelines(itertools.islice(itertools.cycle(lines), times * arguments.rows))
+                file.writelines(itertools.islice(itertools.cycle(lines), rows))
             output = subprocess.run(
                 [sys.executable, __file__, *sys.argv[1:], "--child", str(source)],
                 env=os.environ | {"HF_HOME": folder},
@@ -89,8 +90,8 @@ def main() -> None:
     for result in results:
         print((row + "{allocated:.0f} | {resident:.0f} |").format(**result))
     names = ("examples_per_second", "allocated", "resident")
-    growth = {name: results[1][name] / results[0][name] - 1 for name in names}
-    print("10 times the rows:", ", ".join(f"{name} {change:+.1%}" for name, change in growth.items()))
+    growth = {name: results[-1][name] / results[0][name] - 1 for name in names}
+    print("The last against the first:", ", ".join(f"{name} {change:+.1%}" for name, change in growth.items()))
 
 
 if __name__ == "__main__":

@@ -49,8 +49,10 @@ def main() -> None:
     with staged(setting.output_dir) as folder:
         write_json(folder / "recipes.json", {"seeds": setting.seeds, "runs": runs})
         draw(runs, folder / "recipes.png")
-    print(f"| recipe | pairs | {' | '.join(map(str, range(setting.num_train_epochs + 1)))} | examples/s | seconds |")
-    print("|---" * (setting.num_train_epochs + 5) + "|")
+    print(
+        f"| recipe | pairs | {' | '.join(map(str, range(1, setting.num_train_epochs + 1)))} | examples/s | seconds |"
+    )
+    print("|---" * (setting.num_train_epochs + 4) + "|")
     for each in runs:
         accuracies = " | ".join(f"{statistics.mean(values):.3f}" for values in each["eval_accuracy"])
         speed = f"{each['examples_per_second']:,.0f} | {each['seconds']:,.0f}"
@@ -90,7 +92,7 @@ def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
     figures = {name: statistics.mean(each[name] for each in runs) for name in ("examples_per_second", "seconds")}
     logs = list(zip(*(each["log"] for each in runs), strict=True))
     figures["eval_accuracy"] = [[record["eval_accuracy"] for record in records] for records in logs]
-    figures["train_loss"] = [[record["train_loss"] for record in records] for records in logs[1:]]
+    figures["train_loss"] = [[record["train_loss"] for record in records] for records in logs]
     return figures
 
 
@@ -104,8 +106,8 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
         for each in own:
             if each["rows"] != largest:
                 continue
-            for axes, values, first in ((losses, each["train_loss"], 1), (accuracies, each["eval_accuracy"], 0)):
-                steps = range(first, first + len(values))
+            for axes, values in ((losses, each["train_loss"]), (accuracies, each["eval_accuracy"])):
+                steps = range(1, 1 + len(values))
                 axes.plot(steps, list(map(statistics.mean, values)), color=color, label=recipe)
                 axes.fill_between(steps, list(map(min, values)), list(map(max, values)), color=color, alpha=0.25)
         points = sorted((each["rows"], max(map(statistics.mean, each["eval_accuracy"]))) for each in own)

@@ -1,10 +1,11 @@
 """Measures training speed: d2l's own loop, Transformers' Trainer and ours, side by side on the same pairs.
 
     python scripts/benchmarks/training.py --dataset DATA [--size small|base] [--batch_size 256] [--rounds 5] \
-        [--contenders d2l trainer ours compiled checkpointed]
+        [--contenders d2l trainer stock ours compiled checkpointed]
 
 - d2l: `BERTClassifier` and `train_batch_ch13`, padded to 128, float32, Adam, dropout 0.2.
 - Trainer: the converted model, `TrainingArguments`' defaults (padding to the longest of a batch, AdamW, dropout 0.1).
+- stock: the converted model with the default recipe, but `--forward stock`.
 - ours: the converted model with the default recipe.
 - compiled: ours behind `torch.compile(mode="reduce-overhead")`, which on GPUs replays CUDA graphs; as
   `accelerate launch --dynamo_backend inductor --dynamo_mode reduce-overhead` does it.
@@ -39,6 +40,7 @@ from hf_nli.d2l.convert import convert
 from hf_nli.d2l.source import PARAMETERS, VOCABULARY
 from hf_nli.data.load import load_nli
 from hf_nli.model.load import load_model
+from hf_nli.model.precision import fast_precision
 from hf_nli.sample.checkpoint import initial_state
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
@@ -113,10 +115,11 @@ def train_trainer(setting: argparse.Namespace, workspace: Path, done: Done) -> N
 def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **changes: Any) -> None:
     """The steps of `hf_nli.training.train`."""
     from hf_nli.data.table import TokenTable
+    from hf_nli.engine.attach import fast_forward, flat_batches
     from hf_nli.runs.state import LoopState
     from hf_nli.training.accelerator import choose_precision, make_accelerator
     from hf_nli.training.attention import EXAMPLES, fast_attention, soften_attention
-    from hf_nli.training.optimization import make_learner
+    from hf_nli.training.learner import make_learner
     from hf_nli.training.plan import make_plan
 
     recipe = Recipe(per_device_train_batch_size=setting.batch_size, max_train_steps=10**5, **changes)
@@ -126,14 +129,15 @@ def train_ours(setting: argparse.Namespace, workspace: Path, done: Done, **chang
     table = TokenTable.open(pairs, tokenizer)
     soften_attention(model, table.first(EXAMPLES))
     plan, state = make_plan(table.lengths, recipe, accelerator.num_processes), LoopState()
-    table = table.to(accelerator.device)
-    with fast_attention(model, accelerator.device):
+    with fast_attention(model, accelerator.device), fast_forward(model, recipe.forward) as fast:
+        on_device = table.to(accelerator.device, fast and flat_batches(accelerator))
         precision = choose_precision(accelerator, recipe.mixed_precision)
-        learner = make_learner(accelerator, precision, model, plan)
+        trained_ids = table.token_ids() if fast else None
+        learner = make_learner(accelerator, precision, model, plan, trained_ids)
         learner.model.train()
         for rows in cycle(plan.batches(1)):
-            learner.take_step(table, rows, state)
-            if not done(table.lengths[rows], len(rows) * table.width(rows)):
+            learner.take_step(on_device, rows, state)
+            if not done(table.lengths[rows], on_device.positions(rows)):
                 break
 
 
@@ -146,6 +150,7 @@ def train_compiled(setting: argparse.Namespace, workspace: Path, done: Done) -> 
 CONTENDERS: dict[str, Callable[[argparse.Namespace, Path, Done], None]] = {
     "d2l": train_d2l,
     "trainer": train_trainer,
+    "stock": functools.partial(train_ours, forward="stock"),
     "ours": train_ours,
     "compiled": train_compiled,
     "checkpointed": functools.partial(train_ours, gradient_checkpointing=True),
@@ -155,19 +160,20 @@ CONTENDERS: dict[str, Callable[[argparse.Namespace, Path, Done], None]] = {
 def contend(name: str, setting: argparse.Namespace, workspace: Path, pipe: Any) -> None:
     """A contender: works for so many seconds when it is told to, at least a step, and answers with what it did."""
     torch.set_flush_denormal(True)
-    cuda = setting.device == "cuda"
-    counted, seconds, started = [0, 0, 0], 0.0, 0.0  # a step before the first turn, for what is made at the first one
+    cuda, sizes = setting.device == "cuda", read_sizes(workspace)
+    counted, seconds, started = [0, 0, 0, 0.0], 0.0, 0.0  # a step before the first turn, for what is made once
 
     def done(lengths: numpy.ndarray, positions: int) -> bool:
         nonlocal counted, seconds, started
-        counted = [sum(pair) for pair in zip(counted, (len(lengths), int(lengths.sum()), positions), strict=True)]
+        step = (len(lengths), int(lengths.sum()), positions, needed_flops(sizes, lengths))
+        counted = [sum(pair) for pair in zip(counted, step, strict=True)]
         if time.perf_counter() - started < seconds:
             return True
         if cuda:
             torch.cuda.synchronize()
         pipe.send((*counted, time.perf_counter() - started))
         seconds = pipe.recv()
-        counted, started = [0, 0, 0], time.perf_counter()
+        counted, started = [0, 0, 0, 0.0], time.perf_counter()
         return seconds is not None
 
     CONTENDERS[name](setting, workspace, done)
@@ -175,12 +181,25 @@ def contend(name: str, setting: argparse.Namespace, workspace: Path, pipe: Any) 
     pipe.send(torch.cuda.max_memory_allocated() / 2**30 if cuda else host)
 
 
+def needed_flops(sizes: Sizes, lengths: numpy.ndarray) -> float:
+    """The arithmetic that training d2l's net on pairs of so many tokens needs, in FLOP, whatever a contender computes.
+
+    That is all layers but the last at every token; the last one at the first token, with attention's products of its
+    query and the hidden states; and the classifier's hidden layer. Gradients take twice as much again.
+    """
+    width, tokens = sizes.num_hiddens, int(lengths.sum())
+    one_token = 4 * width**2 + 2 * width * sizes.ffn_num_hiddens
+    full = (sizes.num_blks - 1) * (one_token * tokens + 2 * width * float((lengths.astype(float) ** 2).sum()))
+    last = one_token * len(lengths) + 2 * width * sizes.num_heads * tokens + width**2 * len(lengths)
+    return 6 * (full + last)
+
+
 def read_sizes(workspace: Path) -> Sizes:
     """The sizes of the net that `prepare` wrote."""
     return Sizes(**json.loads((workspace / "sizes.json").read_text()))
 
 
-def prepare(setting: argparse.Namespace, workspace: Path) -> Sizes:
+def prepare(setting: argparse.Namespace, workspace: Path) -> None:
     """Writes the words of the data, a d2l checkpoint for them, and the converted model."""
     from encoding import words  # here, so that d2l isn't loaded by the contenders that don't need it
 
@@ -199,7 +218,6 @@ def prepare(setting: argparse.Namespace, workspace: Path) -> Sizes:
     write_json(workspace / VOCABULARY, tokens)
     write_json(workspace / "sizes.json", dataclasses.asdict(sizes))
     convert(str(workspace), workspace / "model", num_heads=sizes.num_heads)
-    return sizes
 
 
 def peak_flops(device: str, dtype: torch.dtype, size: int = 2048) -> float:
@@ -230,21 +248,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to add the results to")
     setting = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sizes = prepare(setting, Path(folder))
+        prepare(setting, Path(folder))
         results = measure(setting, Path(folder))
-    width, hidden = sizes.num_hiddens, sizes.ffn_num_hiddens
-    flops = 6 * sizes.num_blks * (4 * width**2 + 2 * width * hidden)  # a token, forwards and backwards, of d2l's net
-    peaks = {name: peak_flops(setting.device, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    names = ("float32", "bfloat16")[: 1 + (fast_precision(setting.device) == "bf16")]
+    peaks = {name: peak_flops(setting.device, getattr(torch, name)) for name in names}
     print(
         f"bert.{setting.size}'s shape, batch {setting.batch_size}, {setting.device}, {torch.get_num_threads()} threads"
     )
     print("Matrix products:", ", ".join(f"{peak / 1e9:,.0f} GFLOP/s in {name}" for name, peak in peaks.items()), "\n")
-    print("| | examples/s | tokens/s | padding | GFLOP/s on tokens | memory GiB |\n|---|---|---|---|---|---|")
+    print("| | examples/s | tokens/s | padding | needed GFLOP/s | memory GiB |\n|---|---|---|---|---|---|")
     for name, result in results.items():
-        result["flops_per_second"] = result["tokens_per_second"] * flops
         rates = [result[unit] for unit in ("examples_per_second", "tokens_per_second")]
         figures = [f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}" for rate in rates]
-        figures += [f"{result['padding_fraction']:.0%}", f"{result['flops_per_second'] / 1e9:,.0f}"]
+        figures += [f"{result['padding_fraction']:.0%}", f"{result['needed_flops_per_second'] / 1e9:,.1f}"]
         print(f"| {' | '.join([name, *figures])} | {result['memory_gib']:.2f} |")
     last = list(results)[-1]
     for name in list(results)[:-1]:
@@ -269,7 +285,7 @@ def measure(setting: argparse.Namespace, workspace: Path) -> dict[str, dict[str,
         processes[-1].start()
         theirs.close()  # so that a contender that fails ends the pipe
         pipes[name].recv()
-    rounds: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in setting.contenders}
+    rounds: dict[str, list[tuple[int, int, int, float, float]]] = {name: [] for name in setting.contenders}
     for _ in range(setting.rounds + 1):
         for name, pipe in pipes.items():
             pipe.send(setting.seconds)
@@ -280,8 +296,9 @@ def measure(setting: argparse.Namespace, workspace: Path) -> dict[str, dict[str,
         counted = rounds[name][1:]
         tokens, positions = (sum(each[index] for each in counted) for index in (1, 2))
         results[name] = {
-            "examples_per_second": statistics.median(examples / seconds for examples, _, _, seconds in counted),
-            "tokens_per_second": statistics.median(tokens / seconds for _, tokens, _, seconds in counted),
+            "examples_per_second": statistics.median(examples / seconds for examples, *_, seconds in counted),
+            "tokens_per_second": statistics.median(tokens / seconds for _, tokens, *_, seconds in counted),
+            "needed_flops_per_second": statistics.median(flops / seconds for *_, flops, seconds in counted),
             "padding_fraction": 1 - tokens / positions,
             "memory_gib": pipe.recv(),
         }

@@ -11,7 +11,7 @@ from hf_nli.runs.state import LoopState
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import make_accelerator
-from hf_nli.training.optimization import make_learner
+from hf_nli.training.learner import make_learner
 from hf_nli.training.plan import make_plan
 
 RECIPE = Recipe(max_train_steps=10, warmup_ratio=0.2, learning_rate=1e-3, per_device_train_batch_size=16)

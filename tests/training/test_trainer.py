@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import ClassLabel, Value
-from helpers import write_tiny_model
+from helpers import launcher, write_tiny_model
 from model_hub import Repository
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, EarlyStoppingCallback
@@ -110,9 +110,8 @@ def assert_same_weights(*folders):
 def two_processes(model, pairs, tmp_path_factory):
     """The folder of what `trainer_program.py` wrote; 35 pairs leave 3 for the third step of 16."""
     folder = tmp_path_factory.mktemp("two")
-    program = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", PROGRAM, model, pairs, folder]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, *map(str, program)]
+    command = [sys.executable, *launcher(), *map(str, (PROGRAM, model, pairs, folder))]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return folder
