@@ -48,14 +48,22 @@ def epoch_batches(
         if group_by_length:
             rows = rows[numpy.argsort(-lengths[rows], kind="stable")]
         if tokens_per_batch:
-            batches += _fill(rows, lengths, tokens_per_batch)
+            batches += fill(rows, lengths, tokens_per_batch)
         else:
             batches += [rows[first : first + size] for first in range(0, len(rows), size)]
+    if not group_by_length:
+        batches = [rows[numpy.argsort(-lengths[rows], kind="stable")] for rows in batches]
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
-def _fill(rows: NDArray[numpy.int64], lengths: NDArray[numpy.int64], tokens: int) -> list[NDArray[numpy.int64]]:
-    """Cuts rows where one more would make rows times longest exceed `tokens`; a row that does alone stays alone."""
+def fill(rows: NDArray[numpy.int64], lengths: NDArray[numpy.int64], tokens: int) -> list[NDArray[numpy.int64]]:
+    """Cuts rows where one more would make rows times longest exceed `tokens`; a row that does alone stays alone.
+
+    Args:
+        rows: Rows (examples,), at least one.
+        lengths: Tokens of each row (rows,).
+        tokens: The most tokens of a batch, padding included.
+    """
     batches, first, longest = [], 0, 0
     for index, length in enumerate(lengths[rows]):
         longest = max(longest, int(length))

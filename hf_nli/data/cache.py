@@ -19,6 +19,8 @@ KINDS = {
     "pairs": "a split that was read",
     "encoded": "its pairs as token ids",
     "tokens": "the same, as training reads them",
+    "programs": "a model as a program for onnxruntime or OpenVINO",
+    "predictions": "what a file of answers is of",
 }
 
 

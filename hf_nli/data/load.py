@@ -12,10 +12,10 @@ import pyarrow
 from datasets import Dataset, DatasetDict
 
 from hf_nli.core.errors import InputError
-from hf_nli.data.forms import FORMS
 from hf_nli.data.rows import read_pairs
-from hf_nli.data.sources import open_source
 from hf_nli.settings.options import DataOptions
+from hf_nli.sources.forms import FORMS
+from hf_nli.sources.source import find_splits, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -101,10 +101,7 @@ class NLIData:
         Returns:
             Which of `names`.
         """
-        found = [each for each in self.names if name in (each, self.public_split(each))]
-        if not found and name == "validation":
-            return self.find("validation_matched")
-        return found
+        return find_splits(self._splits, name)
 
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""
@@ -113,8 +110,24 @@ class NLIData:
             raise InputError(f"{self.source}: no row with a gold label")
         return splits
 
+    def candidates(self, *names: str) -> list[str]:
+        """Finds the splits of these names, or else the only split there is; none of them is read.
+
+        Args:
+            names: Names of splits, the one that is wanted most first.
+
+        Raises:
+            InputError: If there is none.
+        """
+        present = [found for name in names for found in self.find(name)]
+        if not present and len(self.names) == 1:
+            present = list(self.names)
+        if not present:
+            raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.names)}")
+        return present
+
     def read_first(self, *names: str) -> tuple[str, Dataset]:
-        """Reads the first split of these names that has gold labels, or else the only split there is.
+        """Reads the first of `candidates` that has gold labels.
 
         Args:
             names: Names of splits, the one that is wanted most first.
@@ -125,15 +138,11 @@ class NLIData:
         Raises:
             InputError: If there is none.
         """
-        present = [found for name in names for found in self.find(name)]
-        if not present and len(self.names) == 1:
-            present = list(self.names)
-        for name in present:
+        candidates = self.candidates(*names)
+        for name in candidates:
             if len(pairs := self.read(name)):
                 return name, pairs
-        if present:
-            raise InputError(f"{self.source}, {present[0]}: no row with a gold label")
-        raise InputError(f"{self.source}: no split named {' or '.join(names)}; it has {', '.join(self.names)}")
+        raise InputError(f"{self.source}, {candidates[0]}: no row with a gold label")
 
     def read(self, name: str) -> Dataset:
         """Reads a split: premise, hypothesis and label, without the rows that have no gold label.

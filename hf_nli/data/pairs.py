@@ -53,17 +53,9 @@ class PairMaker:
             ValueError: If it is no row of NLI data; the message says why.
             TwoWayLabel: If the label's name says that the data are two-way, and `labels` aren't.
         """
-        for column, text in (("premise", premise), ("hypothesis", hypothesis)):
-            if not isinstance(text, str):
-                raise ValueError(f"the {column} is {_clipped(text)}, not a text")
-            if not text.isascii():
-                refuse_surrogates(text)
+        texts = make_texts(premise, hypothesis, self._parse)
         identity = self._known(label) if isinstance(label, str) else self._label_id(label)
-        if identity is None:
-            return None
-        if self._parse:
-            premise, hypothesis = _words(premise), _words(hypothesis)
-        return premise, hypothesis, identity
+        return None if identity is None else (*texts, identity)
 
     def _known(self, label: str) -> int | None:
         if label not in self._ids:
@@ -109,6 +101,25 @@ class PairMaker:
         if not 0 <= int(text) < len(self._names):
             raise ValueError(f"unknown label {text}; there are names for 0 to {len(self._names) - 1}")
         return renamed(self._names[int(text)], self._map)
+
+
+def make_texts(premise: Any, hypothesis: Any, parse: bool) -> tuple[str, str]:
+    """Makes the texts of a pair of the values in a row.
+
+    Args:
+        premise: The premise; a text, if the row is right.
+        hypothesis: The hypothesis, likewise.
+        parse: Whether they are binary parses, of which the words are taken.
+
+    Raises:
+        ValueError: If one is no text; the message says why.
+    """
+    for column, text in (("premise", premise), ("hypothesis", hypothesis)):
+        if not isinstance(text, str):
+            raise ValueError(f"the {column} is {_clipped(text)}, not a text")
+        if not text.isascii():
+            refuse_surrogates(text)
+    return (_words(premise), _words(hypothesis)) if parse else (premise, hypothesis)
 
 
 def _clipped(value: Any) -> str:

@@ -19,8 +19,9 @@ from hf_nli.core.errors import InputError
 from hf_nli.core.files import write_json
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_set, renamed
 from hf_nli.data.pairs import PairMaker, TwoWayLabel
-from hf_nli.data.parts import Part, loading
 from hf_nli.settings.options import DataOptions
+from hf_nli.sources.columns import find_columns, read_columns, refusal
+from hf_nli.sources.parts import Part, called, loading
 
 # To be raised when the modules that read forms, `pairs`, `core.labels` or this one make other pairs of the same rows.
 CACHE_VERSION = 2
@@ -68,16 +69,18 @@ class _Rows:
         done = 0
         maker = PairMaker(labels, self.names, self.options.text == "parse", self.options.renamed)
         try:
-            with loading(_named(self.part, self.where)):
-                for line, values in self.part.rows(self.columns):
+            with loading(called(self.where, self.part.name)):
+                for line, record in self.part.records(self.columns):
+                    if isinstance(record, DamagedRow):
+                        raise record
                     try:
-                        pair = maker.make(*values)
+                        pair = maker.make(*map(record.get, self.columns))
                     except ValueError as error:
                         raise DamagedRow(line, str(error)) from error
                     yield pair
                     done += 1
         except DamagedFile as error:
-            raise _refusal(self.part, self.where, done + 1, error) from error
+            raise refusal(self.part, self.where, done + 1, error) from error
         if self.names is None:
             met |= maker.met
 
@@ -103,46 +106,15 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
     counts = Counts(**json.loads((folder / _COUNTS).read_text(encoding="utf-8")))
     pairs = read_rows(folder)
     if not len(pairs) + counts.dropped:
-        raise InputError(f"{_named(parts[0], where)}: it has no rows")
+        raise InputError(f"{called(where, parts[0].name)}: it has no rows")
     return pairs, counts
 
 
 def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
-    try:
-        with loading(_named(part, where)):
-            present = part.columns()
-    except DamagedFile as error:
-        raise _refusal(part, where, 1, error) from error
-    columns: dict[str, str] = {}
-    for column, candidates in options.columns.items():
-        found = [name for name in candidates if name in present]
-        if not found:
-            listed = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in list(present)[:20])
-            more = f" and {len(present) - 20} more" if len(present) > 20 else ""
-            raise InputError(
-                f"{_named(part, where)}: no column for the {column} ({', '.join(candidates)}) in {listed}{more}; name "
-                f"it with --{column}_column"
-            )
-        if found[0] in columns:
-            taken = columns[found[0]]
-            raise InputError(
-                f"{_named(part, where)}: {taken} and {column} are both column {found[0]}; name the right one with "
-                f"--{taken}_column or --{column}_column"
-            )
-        columns[found[0]] = column
-    names = options.label_names or present[found[0]]
-    return _Rows(part, where, tuple(columns), names, options)
-
-
-def _refusal(part: Part, where: str, row: int, error: DamagedFile) -> InputError:
-    at = f", row {row}" if isinstance(error, DamagedRow) else ""
-    if error.line:
-        return InputError(f"{where}{at} (line {error.line} of {part.name}): {error}")
-    return InputError(f"{_named(part, where)}{at}: {error}")
-
-
-def _named(part: Part, where: str) -> str:
-    return where if part.name in where else f"{where}, {part.name}"
+    present = read_columns(part, where)
+    columns = find_columns(part, present, options, where)
+    names = options.label_names or present[columns["label"]]
+    return _Rows(part, where, tuple(columns.values()), names, options)
 
 
 def _write(rows: Sequence[_Rows], folder: Path) -> None:

@@ -42,39 +42,53 @@ class RunPairs:
     dropped: int
 
 
-def read_splits(
-    dataset: str, validation_dataset: str | None, options: DataOptions, seed: int, with_test: bool = False
-) -> RunPairs:
-    """Loads what a run trains and validates on.
+class RunSources:
+    """What a run trains and validates on, found, but not read yet.
 
     Args:
         dataset: A source with a split "train", or with only one.
         validation_dataset: Another source to validate on. By default it is the first one's split "validation", or
             else 5 % of the training rows, which are set aside (and the log says so).
         options: How to read both; a configuration and a revision are the first one's.
-        seed: Chooses the rows that are set aside.
-        with_test: Whether to load the split "test" of the first source, too, if it has one with gold labels.
 
     Raises:
-        InputError: If a source can't be loaded, doesn't have the split, or has two-way labels.
+        InputError: If a source isn't there, or doesn't have the split.
     """
-    data = NLIData(dataset, options)
-    name, pairs = _read_first(data, "train")
-    if validation_dataset:
-        options = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
-        others = NLIData(validation_dataset, options)
-        split, validation = _read_first(others, "validation")
-        validated_on = _published(others, split)
-    elif data.find("validation") not in ([], [name]):
-        split, validation = _read_first(data, "validation")
-        validated_on = _published(data, split)
-    else:
-        pairs, validation = _set_aside(pairs, dataset, seed)
-        validated_on = f"{100 * VALIDATION_SHARE:g} % of the training rows"
-    if shared := count_shared(pairs, validation):
-        logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
-    test = data.read("test") if with_test and "test" in data.names else None
-    return RunPairs(pairs, validation, validated_on, test or None, data.dropped[name])
+
+    def __init__(self, dataset: str, validation_dataset: str | None, options: DataOptions) -> None:
+        self._data = NLIData(dataset, options)
+        self._data.candidates("train")
+        self._others: NLIData | None = None
+        if validation_dataset is not None:
+            others = dataclasses.replace(options, dataset_config=None, dataset_revision=None)
+            self._others = NLIData(validation_dataset, others)
+            self._others.candidates("validation")
+
+    def read(self, seed: int, with_test: bool = False) -> RunPairs:
+        """Loads the pairs.
+
+        Args:
+            seed: Chooses the rows that are set aside.
+            with_test: Whether to load the split "test" of the first source, too, if it has one with gold labels.
+
+        Raises:
+            InputError: If a source can't be read, or has two-way labels.
+        """
+        data = self._data
+        name, pairs = _read_first(data, "train")
+        if self._others:
+            split, validation = _read_first(self._others, "validation")
+            validated_on = _published(self._others, split)
+        elif data.find("validation") not in ([], [name]):
+            split, validation = _read_first(data, "validation")
+            validated_on = _published(data, split)
+        else:
+            pairs, validation = _set_aside(pairs, data.source, seed)
+            validated_on = f"{100 * VALIDATION_SHARE:g} % of the training rows"
+        if shared := count_shared(pairs, validation):
+            logger.warning("%d of %d training pairs are validation pairs too", shared, len(pairs))
+        test = data.read("test") if with_test and "test" in data.names else None
+        return RunPairs(pairs, validation, validated_on, test or None, data.dropped[name])
 
 
 def _read_first(data: NLIData, name: str) -> tuple[str, Dataset]:

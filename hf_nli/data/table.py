@@ -9,7 +9,6 @@ import numpy
 import pyarrow.compute
 import torch
 from datasets import Dataset
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -20,6 +19,7 @@ CACHE_VERSION = 1  # to be raised when the files have other content or names
 
 # What the width of a batch is a multiple of on a GPU: few shapes to compile or to capture, and full matrix units.
 GPU_WIDTH = 8
+_CHUNK = 2**22
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class TokenTable:
         longest: The most tokens of a row.
         sha256: The SHA-256 of tokens and labels, by which runs on other data are told apart.
         multiple: What the width of a batch is a multiple of.
+        flat: Whether the rows of a batch lie one after the other, instead of being padded.
     """
 
     columns: dict[str, Tensor]
@@ -45,6 +46,7 @@ class TokenTable:
     longest: int
     sha256: str
     multiple: int = 1
+    flat: bool = False
 
     @classmethod
     def open(cls, encoded: Dataset, tokenizer: PreTrainedTokenizerBase) -> TokenTable:
@@ -70,35 +72,70 @@ class TokenTable:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> TokenTable:
-        """Moves the arrays to a device, so that batches are made there: all of SNLI takes about 80 MB."""
+    def to(self, device: torch.device, flat: bool = False) -> TokenTable:
+        """Moves the arrays to a device, so that batches are made there: all of SNLI takes about 80 MB.
+
+        Args:
+            device: The device.
+            flat: Whether to make flat batches, which models with `engine.attach.fast_forward` take.
+        """
         columns = {name: values.to(device) for name, values in self.columns.items()}
         offsets, labels = self.offsets.to(device), self.labels.to(device)
         multiple = 1 if device.type == "cpu" else GPU_WIDTH
-        return replace(self, columns=columns, offsets=offsets, labels=labels, multiple=multiple)
+        return replace(self, columns=columns, offsets=offsets, labels=labels, multiple=multiple, flat=flat)
 
     def width(self, rows: NDArray[numpy.int64]) -> int:
         """The positions that each of these rows (examples,) takes in a batch of them."""
         wanted = -(-int(self.lengths[rows].max()) // self.multiple) * self.multiple
         return min(wanted, self.longest)  # a model may not have more positions
 
+    def positions(self, rows: NDArray[numpy.int64]) -> int:
+        """The positions, padding included, that a batch of these rows (examples,) has."""
+        return int(self.lengths[rows].sum()) if self.flat else len(rows) * self.width(rows)
+
+    def token_ids(self) -> NDArray[numpy.int64]:
+        """The token ids that occur, sorted, and that of padding."""
+        ids = self.columns["input_ids"].numpy()
+        parts = [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
+        return numpy.unique(numpy.concatenate([[self.padding["input_ids"]], *map(numpy.unique, parts)]))
+
     def first(self, examples: int) -> dict[str, Tensor]:
         """Makes a batch of the first rows, as `batch` does."""
-        return self.batch(numpy.arange(min(examples, len(self))))
+        return replace(self, flat=False).batch(numpy.arange(min(examples, len(self))))
 
     def batch(self, rows: NDArray[numpy.int64]) -> dict[str, Tensor]:
-        """Makes a batch, padded to its longest row, or to the next multiple of `multiple`.
+        """Makes a batch: flat, or padded to its longest row, or to the next multiple of `multiple`.
 
         Args:
             rows: Which rows (examples,), at least one.
 
         Returns:
-            The model's inputs, int64 (examples, width), and `labels` (examples,), where the arrays are.
+            The model's inputs, and `labels` (examples,), where the arrays are. Padded, the inputs are int64 (examples,
+            width); flat, they are int64 (1, tokens), and with them is `cu_seq_lens_q`, where rows begin and end,
+            int64 (examples + 1,).
         """
-        device = self.labels.device
-        indices = torch.from_numpy(rows).to(device, non_blocking=True)
+        indices = torch.from_numpy(rows).to(self.labels.device, non_blocking=True)
+        return self._flat_batch(indices) if self.flat else self.padded(indices, self.width(rows))
+
+    def _flat_batch(self, indices: Tensor) -> dict[str, Tensor]:
+        starts, lengths = self.offsets[indices], self.offsets[indices + 1] - self.offsets[indices]
+        ends = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+        tokens = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
+        inputs = {name: values[tokens].long()[None] for name, values in self.columns.items()}
+        return inputs | {"cu_seq_lens_q": ends, "labels": self.labels[indices]}
+
+    def padded(self, indices: Tensor, width: int) -> dict[str, Tensor]:
+        """Makes a padded batch; nothing waits for the device.
+
+        Args:
+            indices: Which rows, int64 (examples,), where the arrays are.
+            width: What to pad to: at least the tokens of each row.
+
+        Returns:
+            See `batch`.
+        """
         starts, ends = self.offsets[indices, None], self.offsets[indices + 1, None]
-        positions = starts + torch.arange(self.width(rows), device=device)
+        positions = starts + torch.arange(width, device=indices.device)
         mask = positions < ends
         positions = positions.clamp_(max=len(self.columns["input_ids"]) - 1)
         inputs = {
@@ -109,19 +146,19 @@ class TokenTable:
 
 
 def _write(encoded: Dataset, columns: list[str], folder: Path) -> None:
+    """Writes the arrays, without mapping them: of a mapped file on a full disk the process would die."""
     encoded = encoded.with_format("arrow")
-    labels = open_memmap(folder / "labels.npy", "w+", numpy.int64, (len(encoded),))
-    offsets = open_memmap(folder / "offsets.npy", "w+", numpy.int64, (len(encoded) + 1,))
-    row = 0
+    lengths, labels = [numpy.zeros(1, numpy.int64)], [numpy.zeros(0, numpy.int64)]
     for batch in encoded.iter(10_000):
-        lengths = pyarrow.compute.list_value_length(batch["input_ids"]).to_numpy()
-        labels[row : row + len(lengths)] = batch["labels"].to_numpy()
-        offsets[row + 1 : row + 1 + len(lengths)] = offsets[row] + numpy.cumsum(lengths)
-        row += len(lengths)
-    types = {"input_ids": numpy.int32, "token_type_ids": numpy.int8}
+        lengths.append(pyarrow.compute.list_value_length(batch["input_ids"]).to_numpy())
+        labels.append(batch["labels"].to_numpy())
+    offsets = numpy.concatenate(lengths).cumsum()
+    numpy.save(folder / "offsets.npy", offsets)
+    numpy.save(folder / "labels.npy", numpy.concatenate(labels))
+    types = {"input_ids": "<i4", "token_type_ids": "|i1"}
     for name in columns:
-        flat, start = open_memmap(folder / f"{name}.npy", "w+", types[name], (int(offsets[-1]),)), 0
-        for batch in encoded.select_columns(name).iter(10_000):
-            values = pyarrow.compute.list_flatten(batch[name]).to_numpy()
-            flat[start : start + len(values)] = values
-            start += len(values)
+        header = {"descr": types[name], "fortran_order": False, "shape": (int(offsets[-1]),)}
+        with (folder / f"{name}.npy").open("wb") as file:
+            numpy.lib.format.write_array_header_1_0(file, header)
+            for batch in encoded.select_columns(name).iter(10_000):
+                file.write(pyarrow.compute.list_flatten(batch[name]).to_numpy().astype(types[name]).tobytes())

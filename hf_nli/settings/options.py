@@ -13,6 +13,9 @@ from hf_nli.settings.ranges import check_number, check_settings
 Truncation = Literal["longest_first", "proportional"]
 TRUNCATION_HELP = {"help": "How longer pairs are cut: token by token, as d2l, or in proportion to the two lengths."}
 
+Forward = Literal["auto", "stock"]
+FORWARD_HELP = {"help": "auto: our forward pass, for the models that it knows; stock: always the model's own."}
+
 # Where each column may be found: our own schema, the Stanford release, `transformers.pipeline`'s pairs.
 COLUMNS = {
     "premise": ("premise", "sentence1", "text"),
@@ -33,6 +36,9 @@ class RunOptions:
     resume_from_checkpoint: str | None = field(
         default=None, metadata={"help": "Go on from a checkpoint: its path, or 'latest' for the newest that is whole."}
     )
+    eval_on_start: bool = field(
+        default=False, metadata={"help": "Whether to score the model before training, too: epoch 0."}
+    )
     logging_steps: int = field(default=50, metadata={"help": "Log the loss every so many steps."})
     report_to: Literal["none", "tensorboard", "trackio", "wandb"] = field(
         default="none", metadata={"help": "Where to report figures to, beside train_log.jsonl."}
@@ -48,8 +54,8 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """How to read a data set; the fields are flags of every command that does."""
+class TextOptions:
+    """Where the texts of a data set are; the fields are flags of every command that reads one."""
 
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set on the Hub."})
     dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
@@ -58,6 +64,33 @@ class DataOptions:
     )
     premise_column: str | None = field(default=None, metadata={"help": "Column of the premise, if not recognized."})
     hypothesis_column: str | None = field(default=None, metadata={"help": "Column of the hypothesis, likewise."})
+
+    def __post_init__(self) -> None:
+        flags = [f"{kind}_column" for kind in self._kinds]
+        for index, flag in enumerate(flags):
+            name = getattr(self, flag)
+            if name == "":
+                raise InputError(f"--{flag} is empty; give the name of a column")
+            for other in flags[:index]:
+                if name is not None and name == getattr(self, other):
+                    raise InputError(f"--{other} and --{flag} are both {name}; they must differ")
+
+    @property
+    def _kinds(self) -> list[str]:
+        return [kind for kind in COLUMNS if hasattr(self, f"{kind}_column")]
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The names that each column may have."""
+        recognized = COLUMNS | (PARSES if self.text == "parse" else {})
+        given = {kind: getattr(self, f"{kind}_column") for kind in self._kinds}
+        return {kind: (name,) if name else recognized[kind] for kind, name in given.items()}
+
+
+@dataclass(frozen=True)
+class DataOptions(TextOptions):
+    """How to read a data set with labels."""
+
     label_column: str | None = field(default=None, metadata={"help": "Column of the label, likewise."})
     label_names: list[str] | None = field(
         default=None, metadata={"help": "What the label ids 0, 1, … of this data set mean, in their order."}
@@ -74,23 +107,33 @@ class DataOptions:
                 f"--label_names: {', '.join(map(repr, self.label_names))}; it must be {', '.join(LABELS)}, or "
                 f"{', '.join(TWO_WAY_LABELS)}, each once, in the order of the ids"
             )
-        columns = [f"{column}_column" for column in COLUMNS]
-        for index, flag in enumerate(columns):
-            name = getattr(self, flag)
-            if name == "":
-                raise InputError(f"--{flag} is empty; give the name of a column")
-            for other in columns[:index]:
-                if name is not None and name == getattr(self, other):
-                    raise InputError(f"--{other} and --{flag} are both {name}; they must differ")
+        super().__post_init__()
 
     @property
     def renamed(self) -> dict[str, str]:
         """What labels of other names mean, by `label_map`."""
         return parse_label_map(self.label_map or ())
 
-    @property
-    def columns(self) -> dict[str, tuple[str, ...]]:
-        """The names that each column may have."""
-        given = {column: getattr(self, f"{column}_column") for column in COLUMNS}
-        recognized = COLUMNS | (PARSES if self.text == "parse" else {})
-        return recognized | {column: (name,) for column, name in given.items() if name}
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorOptions:
+    """How pairs become answers."""
+
+    max_seq_length: int | None = field(
+        default=None, metadata={"help": "Tokens a pair; default: as many as the model takes."}
+    )
+    truncation: Truncation = field(default="longest_first", metadata=TRUNCATION_HELP)
+    forward: Forward = field(default="auto", metadata=FORWARD_HELP)
+    long_premises: Literal["truncate", "windows"] = field(
+        default="truncate",
+        metadata={"help": "A premise that is too long is cut, or scored window by window, with the evidence named."},
+    )
+    threshold: float | None = field(
+        default=None, metadata={"help": "Answer 'undecided' where the label's probability is lower."}
+    )
+    tokens_per_batch: int | None = field(
+        default=None, metadata={"help": "Tokens a batch, padding included; default: what suits the device."}
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -60,6 +60,7 @@ RANGES = {
     "max_grad_norm": RATE,
     "warmup_ratio": SHARE,
     "dropout": SHARE,
+    "threshold": Range(0, 1),
     "seed": Range(0, 2**32 - 1),  # NumPy takes no other
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hf_nli.settings.options import TRUNCATION_HELP, Truncation
+from hf_nli.settings.options import FORWARD_HELP, TRUNCATION_HELP, Forward, Truncation
 from hf_nli.settings.ranges import check_settings
 
 RecipeName = Literal["tuned", "d2l", "d2l-base"]
@@ -43,6 +43,7 @@ class Recipe:
         default="auto",
         metadata={"help": "Precision of matrix products, weights stay in float32; auto: bf16 where it is fast."},
     )
+    forward: Forward = field(default="auto", metadata=FORWARD_HELP)
     group_by_length: bool = field(
         default=True, metadata={"help": "Whether to make batches of pairs of like length, which saves padding."}
     )

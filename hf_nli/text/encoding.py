@@ -48,33 +48,58 @@ def encode_pairs(
     Raises:
         InputError: If a text holds half of a surrogate pair, as texts with undecodable bytes do.
     """
+    return encode_noting_cuts(tokenizer, premises, hypotheses, max_length, truncation)[0]
+
+
+def encode_noting_cuts(
+    tokenizer: PreTrainedTokenizerBase,
+    premises: Sequence[str],
+    hypotheses: Sequence[str],
+    max_length: int,
+    truncation: Truncation = "longest_first",
+) -> tuple[dict[str, list[list[int]]], list[int]]:
+    """Does what `encode_pairs` does.
+
+    Args:
+        tokenizer: See there, as for all of these.
+        premises: The premises.
+        hypotheses: The hypotheses.
+        max_length: The length.
+        truncation: How to cut.
+
+    Returns:
+        What `encode_pairs` gives, and the indices of the pairs that were cut.
+    """
+    cut = []
     texts = list(dict.fromkeys([*premises, *hypotheses]))
     budget = max_length - tokenizer.num_special_tokens_to_add(pair=True)
     encodings = []
-    with _plain_backend(tokenizer) as backend:
+    with plain_backend(tokenizer) as backend:
         try:
             words = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
         except TypeError:
             refuse_surrogates(*texts)
             raise
-        for premise, hypothesis in zip(premises, hypotheses, strict=True):
+        for index, (premise, hypothesis) in enumerate(zip(premises, hypotheses, strict=True)):
             pair = words[premise], words[hypothesis]
             kept = kept_lengths(len(pair[0]), len(pair[1]), budget, truncation)
             if sum(kept) < len(pair[0]) + len(pair[1]):
+                cut.append(index)
                 pair = Encoding.merge([pair[0]]), Encoding.merge([pair[1]])  # copies: other pairs may share the text
                 for encoding, length in zip(pair, kept, strict=True):
                     encoding.truncate(length)
             encodings.append(backend.post_process(*pair))
     attributes = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}
-    return {
+    inputs = {
         name: [getattr(encoding, attribute) for encoding in encodings]
         for name, attribute in attributes.items()
         if name in tokenizer.model_input_names
     }
+    return inputs, cut
 
 
 @contextmanager
-def _plain_backend(tokenizer: PreTrainedTokenizerBase) -> Iterator[Tokenizer]:
+def plain_backend(tokenizer: PreTrainedTokenizerBase) -> Iterator[Tokenizer]:
     """Gives what does a tokenizer's work, for a while without truncation and padding.
 
     Transformers leaves there what it was asked for last, and a tokenizer.json may hold both; afterwards they are as

@@ -114,9 +114,10 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     file, config_file = folder / "tokenizer.json", folder / "tokenizer_config.json"
     content, config = json.loads(file.read_text(encoding="utf-8")), json.loads(config_file.read_text(encoding="utf-8"))
-    # What the last call asked for, and where the tokenizer was loaded from, are not part of it.
+    # What the last call asked for, where the tokenizer was loaded from, and code are not part of it.
     content |= {"truncation": None, "padding": None}
-    config = {key: value for key, value in config.items() if key not in ("backend", "is_local", "local_files_only")}
+    others = ("backend", "is_local", "local_files_only", "auto_map")
+    config = {key: value for key, value in config.items() if key not in others}
     if config["tokenizer_class"] == "TokenizersBackend":
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
     config["model_input_names"] = tokenizer.model_input_names  # whose default differs

@@ -4,13 +4,15 @@ import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from helpers import tiny_tokenizer
+from helpers import tiny_tokenizer, write_tiny_model
 from huggingface_hub import constants
 from nli_files import EXPECTED, PAIRS, write_jsonl
 
 from hf_nli.data.cache import KINDS, CacheEntry, cache_entries, clear_cache
 from hf_nli.data.load import load_nli
 from hf_nli.data.table import TokenTable
+from hf_nli.inference.files import predict_file
+from hf_nli.inference.predictor import Predictor
 from hf_nli.text.encoding import encode
 
 
@@ -28,6 +30,8 @@ def test_all_that_is_kept_is_told_and_cleared(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as archive:
         archive.write(tmp_path / "train.jsonl", "data/train.jsonl")
     table = prepare(str(tmp_path / "pairs.zip"))
+    predictor = Predictor.from_pretrained(str(write_tiny_model(tmp_path / "model")), backend="onnx")
+    predict_file(lambda: predictor, str(tmp_path / "train.jsonl"), tmp_path / "answers.csv")
     entries = cache_entries()
     assert {entry.kind for entry in entries} == set(KINDS) and len(entries) == len(KINDS)
     (unpacked,) = (entry for entry in entries if entry.kind == "unpacked")

@@ -7,20 +7,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow
 import pyarrow.parquet
 from datasets import Features
 
-from hf_nli.core.content import is_gzip, open_bytes
+from hf_nli.core.content import Errors, check_unpacked, is_gzip, open_bytes
 from hf_nli.core.errors import reason
-from hf_nli.data.readers import Fields, Objects
+from hf_nli.sources.readers import Fields, Objects, Record
 
 # Columns by name, with the names that ids in them stand for, if the file says so.
 Columns = dict[str, list[str] | None]
-# The line that a row begins on, from 1, if rows have lines, and the values asked for.
-Row = tuple[int | None, tuple[Any, ...]]
 # What `datasets` raises for damaged JSON of its own, which describes columns.
 DAMAGED_FEATURES = (ValueError, LookupError, TypeError, AttributeError)
 
@@ -28,17 +26,23 @@ DAMAGED_FEATURES = (ValueError, LookupError, TypeError, AttributeError)
 class Form(Protocol):
     """How rows are kept in a file, which may be compressed by gzip."""
 
-    def columns(self, file: Path) -> Columns:
+    def columns(self, file: Path, errors: Errors) -> Columns:
         """Reads which columns a file has; raises `DamagedFile`."""
 
-    def rows(self, file: Path, columns: Sequence[str]) -> Iterator[Row]:
-        """Reads the rows one by one, of each the values in these columns; raises `DamagedFile`."""
+    def schema(self, file: Path) -> pyarrow.Schema | None:
+        """Reads the columns and their types; None where each row may have other ones."""
+
+    def records(self, file: Path, columns: Sequence[str] | None, errors: Errors) -> Iterator[Record]:
+        """Reads the rows one by one; `columns` are those that are needed, None for all; raises `DamagedFile`.
+
+        Of `errors` see `core.content.open_text`. What is wrong with one row alone is given in its place.
+        """
 
 
 class Parquet:
     """Parquet, whose schema may say what label ids mean, as that of `datasets` does."""
 
-    def columns(self, file: Path) -> Columns:
+    def columns(self, file: Path, errors: Errors) -> Columns:
         """Reads the schema."""
         with _parquet(file) as parquet:
             schema = parquet.schema_arrow
@@ -47,11 +51,16 @@ class Parquet:
         except DAMAGED_FEATURES as error:
             raise pyarrow.ArrowInvalid(f"the schema is damaged: {reason(error)}") from error
 
-    def rows(self, file: Path, columns: Sequence[str]) -> Iterator[Row]:
+    def schema(self, file: Path) -> pyarrow.Schema:
+        """Reads the schema."""
+        with _parquet(file) as parquet:
+            return parquet.schema_arrow
+
+    def records(self, file: Path, columns: Sequence[str] | None, errors: Errors) -> Iterator[Record]:
         """Reads the rows, a batch at a time."""
         with _parquet(file) as parquet:
-            for batch in parquet.iter_batches(1000, columns=list(dict.fromkeys(columns))):
-                yield from rows_of(batch, columns)
+            for batch in parquet.iter_batches(1000, columns=None if columns is None else list(columns)):
+                yield from records_of(batch)
 
 
 FORMS: Mapping[str, Form] = {
@@ -88,14 +97,13 @@ def names_of_ids(features: Features) -> Columns:
     return {column: getattr(feature, "names", None) for column, feature in features.items()}
 
 
-def rows_of(batch: pyarrow.RecordBatch | pyarrow.Table, columns: Sequence[str]) -> Iterator[Row]:
-    """Gives the values in some columns, row by row.
+def records_of(batch: pyarrow.RecordBatch | pyarrow.Table) -> Iterator[Record]:
+    """Gives rows one by one.
 
     Args:
         batch: Rows that fit into memory.
-        columns: The names of the columns.
     """
-    return ((None, row) for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
+    return ((None, record) for record in batch.to_pylist())
 
 
 @contextmanager
@@ -105,4 +113,6 @@ def _parquet(file: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
         if packed:  # it is read from its end
             shutil.copyfileobj(content, plain)
         with pyarrow.parquet.ParquetFile(plain if packed else content) as parquet:
+            groups = map(parquet.metadata.row_group, range(parquet.metadata.num_row_groups))
+            check_unpacked(sum(group.total_byte_size for group in groups), file.stat().st_size)
             yield parquet

@@ -17,13 +17,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nli_files import EXPECTED, LINE, PAIRS, write_csv, write_jsonl
 
-from hf_nli.core.content import DamagedFile
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS
-from hf_nli.data.forms import FORMS
 from hf_nli.data.load import NLIData, load_nli
-from hf_nli.data.splits import read_splits
+from hf_nli.data.splits import RunSources
 from hf_nli.settings.options import DataOptions
+from hf_nli.sources.forms import FORMS
 
 CSV = b"premise,hypothesis,label\na,b,neutral\n"
 ROW = {"premise": "a", "hypothesis": "b", "label": 1}
@@ -131,7 +130,7 @@ def test_multinli(shared, tmp_path, caplog):
         assert data.read_first("test", "validation")[0] == "validation_matched"
     pairs = data.read_all()
     assert [pairs[name]["premise"][0] for name in names] == ["A boy sings.", "Two men sit.", "It rains."]
-    runs = read_splits(str(shared / "cases/multinli"), None, DataOptions(), 0)
+    runs = RunSources(str(shared / "cases/multinli"), None, DataOptions()).read(0)
     assert runs.validated_on == "multinli, validation_matched" and len(runs.train) == 3
     assert runs.validation["premise"][0] == "Two men sit." and "left out" not in caplog.text
     for number in range(2):
@@ -320,21 +319,20 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r
 @settings(max_examples=200)
 @given(st.lists(st.lists(TEXT, min_size=1, max_size=5), min_size=1, max_size=6))
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_the_first_row_of_another_field_count_is_named(suffix, rows):
+def test_rows_of_another_field_count_are_named(suffix, rows):
     options = {} if suffix == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, f"rows{suffix}")
         with file.open("w", newline="", encoding="utf-8") as text:
             csv.writer(text, **options).writerows([["one", "two", "three"], *rows])
         wrong = [number for number, row in enumerate(rows) if len(row) != 3]
-        read = []
-        try:
-            read += FORMS[suffix].rows(file, ["three", "one"])
-        except DamagedFile as error:
-            assert error.line == wrong[0] + 2 and str(error).startswith(f"{len(rows[wrong[0]])} field")
+        read = list(FORMS[suffix].records(file, ["three", "one"], "strict"))
+    assert [line for line, _ in read] == list(range(2, len(rows) + 2))
+    for index, (line, record) in enumerate(read):
+        if index in wrong:
+            assert record.line == line and str(record).startswith(f"{len(rows[index])} field")
         else:
-            assert not wrong
-            assert read == [(number, (row[2], row[0])) for number, row in enumerate(rows, 2)]
+            assert [record["three"], record["one"]] == [rows[index][2], rows[index][0]]
 
 
 UNREADABLE = """

@@ -11,7 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from hf_nli.core.content import DamagedFile, DamagedRow, open_text
+import pyarrow
+
+from hf_nli.core.content import DamagedFile, DamagedRow, Errors, open_text
 
 # Of a field, the most characters that Python's reader takes on all systems; its own limit is 131,072.
 _LONGEST = 2**31 - 1
@@ -20,6 +22,10 @@ _AFTER_QUOTE = 'text follows a closing quotation mark; within a quoted text each
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _NEEDED = "a JSON object in one line, or all objects in a list, is needed"
+
+
+# The line that a row begins on, from 1, if rows have lines, and its values by column; or what is wrong with the row.
+Record = tuple[int | None, dict[str, Any] | DamagedRow]
 
 
 @dataclass(frozen=True)
@@ -34,24 +40,32 @@ class Fields:
     delimiter: str
     quoted: bool
 
-    def columns(self, file: Path) -> dict[str, list[str] | None]:
+    def columns(self, file: Path, errors: Errors) -> dict[str, list[str] | None]:
         """Reads the names."""
-        with open_text(file) as text:
+        with open_text(file, errors) as text:
             return dict.fromkeys(self._header(self._lines(text))[1])
 
-    def rows(self, file: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def schema(self, file: Path) -> pyarrow.Schema:
+        """Reads the names; all fields are text."""
+        return pyarrow.schema([(name, pyarrow.string()) for name in self.columns(file, "surrogateescape")])
+
+    def records(self, file: Path, columns: Sequence[str] | None, errors: Errors) -> Iterator[Record]:
         """Reads the fields; every row must have as many as there are names."""
-        with open_text(file) as text:
+        with open_text(file, errors) as text:
             lines = self._lines(text)
             start, names = self._header(lines)
-            for column in columns:
+            for column in columns or names:
                 if names.count(column) > 1:
                     raise DamagedFile(start, f"{names.count(column)} columns are named {column}; rename them")
-            indices = [names.index(column) for column in columns]
             for line, fields in lines:
+                if isinstance(fields, DamagedRow):
+                    yield line, fields
+                    continue
+                record = dict(zip(names, fields, strict=False))
                 if len(fields) != len(names):
-                    raise DamagedRow(line, self._other_count(len(fields), len(names)))
-                yield line, tuple([fields[index] for index in indices])
+                    yield line, DamagedRow(line, self._other_count(len(fields), len(names)), record)
+                else:
+                    yield line, record
 
     def _other_count(self, fields: int, names: int) -> str:
         remedy = "each row needs as many"
@@ -59,11 +73,10 @@ class Fields:
             remedy = "a text that holds a comma needs quotation marks" if self.quoted else "a text can't hold a tab"
         return f"{fields} field{'s' * (fields != 1)}, the header has {names}; {remedy}"
 
-    def _header(self, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, list[str]]:
-        try:
-            start, names = next(lines, (None, []))
-        except DamagedRow as error:
-            raise DamagedFile(error.line, str(error)) from error
+    def _header(self, lines: Iterator[tuple[int, list[str] | DamagedRow]]) -> tuple[int, list[str]]:
+        start, names = next(lines, (None, []))
+        if isinstance(names, DamagedRow):
+            raise DamagedFile(names.line, str(names)) from names
         if start is None:
             raise DamagedFile(None, "it has no rows")
         if len(names) == 1:
@@ -73,7 +86,7 @@ class Fields:
                     raise DamagedFile(start, f"its fields are separated by {called}; save it with {needed} instead")
         return start, names
 
-    def _lines(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
+    def _lines(self, text: TextIO) -> Iterator[tuple[int, list[str] | DamagedRow]]:
         """The lines that aren't empty, with their numbers; of a row of several lines, that of the first one."""
         if self.quoted:
             yield from self._quoted_lines(text)
@@ -82,7 +95,7 @@ class Fields:
             if line := line.rstrip("\r\n"):
                 yield number, line.split(self.delimiter)
 
-    def _quoted_lines(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
+    def _quoted_lines(self, text: TextIO) -> Iterator[tuple[int, list[str] | DamagedRow]]:
         reader = csv.reader(text, delimiter=self.delimiter, strict=True)
         fields: list[str] | None = []
         while fields is not None:
@@ -94,7 +107,8 @@ class Fields:
                 said = str(error)
                 known = {"unexpected end": _UNCLOSED, "expected after": _AFTER_QUOTE}
                 problem = next((ours for theirs, ours in known.items() if theirs in said), said)
-                raise DamagedRow(start, problem) from error
+                yield start, DamagedRow(start, problem)
+                continue
             finally:
                 csv.field_size_limit(limit)
             if fields:
@@ -104,21 +118,28 @@ class Fields:
 class Objects:
     """JSON objects, one a line (JSON Lines), or all of them in a list, whatever the file's name."""
 
-    def columns(self, file: Path) -> dict[str, list[str] | None]:
-        """Reads the keys of the first object."""
-        for _, content in _objects(file):
-            return dict.fromkeys(content)
-        raise DamagedFile(None, "it has no rows")
+    def columns(self, file: Path, errors: Errors) -> dict[str, list[str] | None]:
+        """Reads the keys of the first object; if damaged ones are to be passed over, of the first whole one."""
+        damaged = DamagedFile(None, "it has no rows")
+        for _, content in _objects(file, errors):
+            if not isinstance(content, DamagedRow):
+                return dict.fromkeys(content)
+            damaged = content
+            if errors == "strict":
+                break
+        raise damaged
 
-    def rows(self, file: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """Reads the objects; a key that one lacks has the value None."""
-        for line, content in _objects(file):
-            yield line, tuple([content.get(column) for column in columns])
+    def schema(self, file: Path) -> None:
+        """Says nothing: any object may have any keys."""
+
+    def records(self, file: Path, columns: Sequence[str] | None, errors: Errors) -> Iterator[Record]:
+        """Reads the objects, each with the keys that it has."""
+        yield from _objects(file, errors)
 
 
-def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: Path, errors: Errors) -> Iterator[Record]:
     """Reads the objects, with the line that each begins on."""
-    with open_text(file) as text:
+    with open_text(file, errors) as text:
         lines = enumerate(text, 1)
         start, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
         if first.lstrip().startswith("["):
@@ -126,10 +147,10 @@ def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             return
         for number, line in chain([(start, first)], lines):
             if line.strip():
-                yield number, _object(_parsed(line, number), number)
+                yield number, parse_object(line, number)
 
 
-def _in_list(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _in_list(text: str) -> Iterator[Record]:
     decoder, line, counted = json.JSONDecoder(), 1, 0
     position = _blanks_end(text, text.index("[") + 1)
     more = not text.startswith("]", position)
@@ -161,17 +182,26 @@ def _blanks_end(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _parsed(text: str, line: int) -> Any:
+def parse_object(text: str, line: int) -> dict[str, Any] | DamagedRow:
+    """Reads a line of JSON Lines.
+
+    Args:
+        text: The line.
+        line: Its number, from 1.
+
+    Returns:
+        The object, or what is wrong.
+    """
     try:
-        return json.loads(text)
+        return _object(json.loads(text), line)
     except json.JSONDecodeError as error:
         problem = f"can't be loaded as JSON ({error.msg}, at character {error.colno}); {_NEEDED}"
-        raise DamagedRow(line, problem) from error
+        return DamagedRow(line, problem)
     except (ValueError, RecursionError) as error:  # a number of too many digits, too many brackets
-        raise DamagedRow(line, f"can't be loaded as JSON ({error})") from error
+        return DamagedRow(line, f"can't be loaded as JSON ({error})")
 
 
-def _object(content: Any, line: int) -> dict[str, Any]:
+def _object(content: Any, line: int) -> dict[str, Any] | DamagedRow:
     if not isinstance(content, dict):
-        raise DamagedRow(line, f"can't be loaded: {json.dumps(content)[:40]} is no JSON object; {_NEEDED}")
+        return DamagedRow(line, f"can't be loaded: {json.dumps(content)[:40]} is no JSON object; {_NEEDED}")
     return content

@@ -8,7 +8,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -17,10 +17,11 @@ from datasets import DatasetDict, load_dataset, load_from_disk
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from hf_nli.core.cache import content_key, kept_folder
-from hf_nli.core.errors import InputError, reason
-from hf_nli.core.files import DAMAGED_ZIP, is_zip
-from hf_nli.data.forms import DAMAGED_FEATURES, FORMS, stem_and_suffix
-from hf_nli.data.parts import FilePart, Part, TablePart, file_key, loading
+from hf_nli.core.errors import InputError, listed, reason
+from hf_nli.core.files import DAMAGED_ZIP, is_zip, refuse_zip_bomb
+from hf_nli.core.hub_ids import why_offline
+from hf_nli.sources.forms import DAMAGED_FEATURES, FORMS, stem_and_suffix
+from hf_nli.sources.parts import FilePart, Part, TablePart, called, file_key, loading
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,22 @@ def open_source(source: str, name: str | None = None, revision: str | None = Non
     if name or revision:
         raise InputError(f"{source}: a configuration and a revision are for data sets on the Hub")
     return splits
+
+
+def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
+    """Finds the splits that are known by a name; "validation" may be MultiNLI's "validation_matched", too.
+
+    Args:
+        splits: What `open_source` gives.
+        name: A name in it, or a public one.
+
+    Returns:
+        Which of `splits`.
+    """
+    found = [each for each, split in splits.items() if name in (each, split.public_name)]
+    if not found and name == "validation":
+        return find_splits(splits, "validation_matched")
+    return found
 
 
 def _is_here(source: str) -> bool:
@@ -159,11 +176,11 @@ def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split
         if not match["shard"]:
             whole.add(name)
         if len(shards) > 1 and name in whole:
-            raise InputError(f"{source}: both {shards[0]} and {shards[-1]} are its split {name}; name one")
+            both = " and ".join(_relative(file, root) for file in (shards[0], shards[-1]))
+            raise InputError(f"{source}: both {both} are its split {name}; name one")
     if found and left_out:
-        named = ", ".join(_relative(file, root) for file in left_out[:20])
-        more = f" and {len(left_out) - 20} more" if len(left_out) > 20 else ""
-        logger.warning("%s: files left out, as no split's or the same in another form: %s%s", source, named, more)
+        named = listed((_relative(file, root) for file in left_out), 20)
+        logger.warning("%s: files left out, as no split's or the same in another form: %s", source, named)
     order = [split + genre for split in dict.fromkeys(SPLITS.values()) for genre in ("", "_matched", "_mismatched")]
     return {name: Split(_parts(source, found[name], root), name) for name in order if name in found}
 
@@ -172,16 +189,18 @@ def _parts(source: str, files: Sequence[Path], root: Path) -> tuple[FilePart, ..
     suffixes = {stem_and_suffix(file)[1]: file for file in files}
     if others := suffixes.keys() - FORMS.keys():
         damaged = "; a damaged zip" if others == {".zip"} else ""
-        raise InputError(f"{suffixes[min(others)]}: not one of {', '.join(FORMS)} (or .gz of one){damaged}")
+        named = called(source, _relative(suffixes[min(others)], root))
+        raise InputError(f"{named}: not one of {', '.join(FORMS)} (or .gz of one){damaged}")
     if len(suffixes) > 1:
         raise InputError(f"{source}: some files are {' and some '.join(sorted(suffixes))}; name those of one form")
-    for file in files:
-        if not file.is_file():
-            kind = "no regular file" if file.exists() else "a link to what isn't there"
-            raise InputError(f"{file}: {kind}")
-        if not file.stat().st_size:
-            raise InputError(f"{file}: the file is empty")
-    return tuple(FilePart(file, _relative(file, root)) for file in files)
+    parts = tuple(FilePart(file, _relative(file, root)) for file in files)
+    for part in parts:
+        if not part.path.is_file():
+            kind = "no regular file" if part.path.exists() else "a link to what isn't there"
+            raise InputError(f"{called(source, part.name)}: {kind}")
+        if not part.path.stat().st_size:
+            raise InputError(f"{called(source, part.name)}: the file is empty")
+    return parts
 
 
 def _relative(file: Path, root: Path) -> str:
@@ -197,7 +216,8 @@ def _hub(source: str, name: str | None, revision: str | None) -> dict[str, Split
     try:
         return _tables(source, load_dataset(source, name=name, revision=revision))
     except ConnectionError as error:
-        raise InputError(f"{source}: no such file or folder here, and the Hub can't be reached") from error
+        line = f"{source}: no such file or folder here, and the Hub can't be reached{why_offline()}"
+        raise InputError(line) from error
     except DatasetNotFoundError as error:  # a private or gated one, a revision: it says what is missing
         raise InputError(f"{source}: no such file or folder here. {reason(error)}") from error
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # a configuration, a damaged file, a script
@@ -209,9 +229,11 @@ def _unpacked(archive: Path) -> Path:
 
     def write(folder: Path) -> None:
         try:
-            with zipfile.ZipFile(archive) as members:
+            with zipfile.ZipFile(archive) as content:
+                members = [member for member in content.infolist() if _is_file(member)]
+                refuse_zip_bomb(str(archive), members, archive.stat().st_size)
                 # `extract` takes ".." and a leading "/" out of names
-                files = Counter(members.extract(member, folder) for member in members.infolist() if _is_file(member))
+                files = Counter(content.extract(member, folder) for member in members)
         except DAMAGED_ZIP as error:
             raise InputError(f"{archive}: a damaged or encrypted zip ({reason(error)})") from error
         except OSError as error:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nli_files import write_csv, write_json, write_jsonl, write_parquet
 
-from hf_nli.data.forms import FORMS, stem_and_suffix
+from hf_nli.sources.forms import FORMS, stem_and_suffix
 
 COLUMNS = ("premise", "label")
 TABS = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
@@ -34,10 +34,13 @@ def read_back(write, suffix, rows, compressed):
             file = file.with_name(f"{file.name}.gz")
             file.write_bytes(gzip.compress(file.with_suffix("").read_bytes()))
         form = FORMS[stem_and_suffix(file)[1]]
-        assert set(COLUMNS) < set(form.columns(file))
-        assert dict(form.columns(file)) == dict.fromkeys(rows[0])
-        read = list(form.rows(file, COLUMNS))
-    assert [values for _, values in read] == [tuple(row[column] for column in COLUMNS) for row in rows]
+        assert set(COLUMNS) < set(form.columns(file, "strict"))
+        assert dict(form.columns(file, "strict")) == dict.fromkeys(rows[0])
+        read = list(form.records(file, COLUMNS, "strict"))
+        assert [record for _, record in form.records(file, None, "strict")] == rows
+    assert [{column: record[column] for column in COLUMNS} for _, record in read] == [
+        {column: row[column] for column in COLUMNS} for row in rows
+    ]
     return [line for line, _ in read]
 
 

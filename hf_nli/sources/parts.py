@@ -14,8 +14,10 @@ import pyarrow
 from datasets import Dataset
 
 from hf_nli.core.cache import rows_key
+from hf_nli.core.content import Errors
 from hf_nli.core.errors import InputError, reason
-from hf_nli.data.forms import FORMS, Columns, Form, Row, names_of_ids, rows_of, stem_and_suffix
+from hf_nli.sources.forms import FORMS, Columns, Form, names_of_ids, records_of, stem_and_suffix
+from hf_nli.sources.readers import Record
 
 # What reading a damaged file raises, in its many forms.
 _UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pyarrow.ArrowException)
@@ -28,14 +30,17 @@ class Part(Protocol):
     def name(self) -> str:
         """What to call it in errors."""
 
-    def columns(self) -> Columns:
+    def columns(self, errors: Errors = "strict") -> Columns:
         """Reads which columns there are."""
 
     def key(self, columns: Sequence[str]) -> object:
         """Says what identifies the values in these columns, as a part of a `cache.content_key`."""
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Reads the values in these columns, row by row."""
+    def schema(self) -> pyarrow.Schema | None:
+        """Reads the columns and their types; see `forms.Form`."""
+
+    def records(self, columns: Sequence[str] | None = None, errors: Errors = "strict") -> Iterator[Record]:
+        """Reads row by row, only these columns where that saves work; see `forms.Form`."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +55,21 @@ class FilePart:
     path: Path
     name: str
 
-    def columns(self) -> Columns:
+    def columns(self, errors: Errors = "strict") -> Columns:
         """Reads the columns of the file."""
-        return self._form.columns(self.path)
+        return self._form.columns(self.path, errors)
 
     def key(self, columns: Sequence[str]) -> object:
         """Gives the file's path, size and time."""
         return file_key(self.path)
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+    def schema(self) -> pyarrow.Schema | None:
+        """Reads the columns and their types."""
+        return self._form.schema(self.path)
+
+    def records(self, columns: Sequence[str] | None = None, errors: Errors = "strict") -> Iterator[Record]:
         """Reads the rows of the file."""
-        return self._form.rows(self.path, columns)
+        return self._form.records(self.path, columns, errors)
 
     @property
     def _form(self) -> Form:
@@ -74,7 +83,7 @@ class TablePart:
     name: str
     table: Dataset
 
-    def columns(self) -> Columns:
+    def columns(self, errors: Errors = "strict") -> Columns:
         """Gives the columns of the table."""
         return names_of_ids(self.table.features)
 
@@ -82,11 +91,15 @@ class TablePart:
         """Computes a hash of the values."""
         return rows_key(self.table, columns)
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+    def schema(self) -> pyarrow.Schema:
+        """Gives the columns of the table and their types."""
+        return self.table.features.arrow_schema
+
+    def records(self, columns: Sequence[str] | None = None, errors: Errors = "strict") -> Iterator[Record]:
         """Reads the rows of the table."""
-        wanted = self.table.select_columns(list(dict.fromkeys(columns))).with_format("arrow")
-        for batch in wanted.iter(1000):
-            yield from rows_of(batch, columns)
+        wanted = self.table if columns is None else self.table.select_columns(list(columns))
+        for batch in wanted.with_format("arrow").iter(1000):
+            yield from records_of(batch)
 
 
 @contextmanager
@@ -105,6 +118,16 @@ def loading(source: str, *others: type[Exception]) -> Iterator[None]:
     except (*_UNREADABLE, *others) as error:
         said = getattr(error, "strerror", None) or reason(error)
         raise InputError(f"{source}: can't be loaded, it is damaged or can't be read ({said})") from error
+
+
+def called(source: str, part: str) -> str:
+    """What to call a part in errors.
+
+    Args:
+        source: The data set, as it was given, or one of its splits.
+        part: The part's name.
+    """
+    return source if part in source else f"{source}, {part}"
 
 
 def file_key(file: Path) -> list[str | int]:
