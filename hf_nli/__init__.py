@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from hf_nli.evaluation.inspection import inspect_data
     from hf_nli.hub.push import push
     from hf_nli.inference.export import export
-    from hf_nli.inference.predictor import predict
-    from hf_nli.settings.options import DataOptions, RunOptions
+    from hf_nli.inference.files import predict_file
+    from hf_nli.inference.predictor import Predictor, predict
+    from hf_nli.settings.options import DataOptions, PredictorOptions, RunOptions, TextOptions
     from hf_nli.settings.recipe import RECIPES, Recipe
     from hf_nli.training.train import train
     from hf_nli.training.trainer import NLITrainingArguments, make_trainer
@@ -29,8 +30,11 @@ __all__ = [
     "InputError",
     "Interrupted",
     "NLITrainingArguments",
+    "Predictor",
+    "PredictorOptions",
     "Recipe",
     "RunOptions",
+    "TextOptions",
     "__version__",
     "convert",
     "evaluate",
@@ -39,6 +43,7 @@ __all__ = [
     "load_nli",
     "make_trainer",
     "predict",
+    "predict_file",
     "push",
     "train",
     "write_card",
@@ -58,7 +63,11 @@ _MODULES = {
     "inspect_data": "evaluation.inspection",
     "load_nli": "data.load",
     "make_trainer": "training.trainer",
+    "Predictor": "inference.predictor",
+    "PredictorOptions": "settings.options",
+    "TextOptions": "settings.options",
     "predict": "inference.predictor",
+    "predict_file": "inference.files",
     "push": "hub.push",
     "train": "training.train",
     "write_card": "card.card",

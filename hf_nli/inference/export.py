@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,7 +19,8 @@ from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, label_order
 from hf_nli.core.report import Report
 from hf_nli.core.sole_run import sole_run
-from hf_nli.inference.export_check import check, check_batches
+from hf_nli.engine.attach import fast_forward
+from hf_nli.inference.export_check import check, check_batches, onnx_run
 from hf_nli.model.folder import model_folder, refuse_other_model
 from hf_nli.model.load import input_length, load_model
 from hf_nli.settings.ranges import check_choice
@@ -82,18 +83,16 @@ def export(
             than `export_check.check` allows, or if `output_dir` holds a model. Nothing is written then.
     """
     check_choice("format", format, ("onnx",))
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise InputError(f"export needs {', '.join(missing)}; pip install 'hf-nli[export]'")
+    refuse_missing(PACKAGES, "export", "export")
     with sole_run(output_dir):
         refuse_other_model(output_dir, overwrite_output_dir)
         model, tokenizer = load_model(model_name_or_path, revision=revision)
         order, max_length = label_order(model.config), input_length(model.config, tokenizer)
         batches = check_batches(tokenizer, max_length)
         with model_folder(output_dir, overwrite_output_dir) as folder:
-            _write(model, batches[-1], max_length, int8, folder)
+            write_program(model, batches[-1], max_length, int8, folder)
             save_tokenizer(tokenizer, folder)
-            comparison = check(model, folder / PROGRAM, batches, int8)
+            comparison = check(model, onnx_run(folder / PROGRAM), batches, 8 if int8 else 32)
             report = ExportReport(
                 model=str(model_name_or_path),
                 format=format,
@@ -107,7 +106,32 @@ def export(
         return report
 
 
-def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8: bool, folder: Path) -> None:
+def refuse_missing(packages: Sequence[str], purpose: str, extra: str) -> None:
+    """Raises `InputError` if a package isn't installed.
+
+    Args:
+        packages: The packages.
+        purpose: What needs them; for people.
+        extra: The extra of ours that has them.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{purpose} needs {', '.join(missing)}; pip install 'hf-nli[{extra}]'")
+
+
+def write_program(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8: bool, folder: Path) -> None:
+    """Writes model.onnx, with our forward pass for the models that it knows, and its data.
+
+    Args:
+        model: The model in float32, in evaluation mode.
+        example: A batch of pairs.
+        max_length: The most tokens of a pair.
+        int8: Whether to store matrices in 8 bits and multiply in them.
+        folder: Where to.
+
+    Raises:
+        InputError: If Transformers has no exporter.
+    """
     try:
         from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
     except ImportError as error:
@@ -120,15 +144,16 @@ def _write(model: PreTrainedModel, example: BatchEncoding, max_length: int, int8
     matrices = OnnxRuntimeDynamicConfig(["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QUInt8)
     quantizer = OnnxRuntimeQuantizer(matrices) if int8 else None
     config = OnnxConfig(dynamic_shapes=dict.fromkeys(example, sizes), quantizer=quantizer)
-    with _quiet():
+    with quiet(), fast_forward(model):
         OnnxExporter().export(model, dict(example), config=config).save_pretrained(folder)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps the exporters' progress, and their lists of operators that no BERT has, off the screen."""
     root = logging.getLogger()
-    levels = {logger: logger.level for logger in (root, logging.getLogger("torch.onnx"))}
+    others = map(logging.getLogger, ("torch.onnx", "transformers", "nncf"))
+    levels = {logger: logger.level for logger in (root, *others)}
     handler = logging.NullHandler()  # onnxruntime calls logging.warning(), which gives a root without handlers one
     root.addHandler(handler)
     for logger in levels:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
@@ -15,9 +18,13 @@ from hf_nli.model.score import check_logits
 
 logger = logging.getLogger(__name__)
 
+# Gives the logits (pairs, labels), in the model's own order, of what the tokenizer gives, int64 (pairs, tokens).
+Run = Callable[[dict[str, NDArray[numpy.int64]]], NDArray[numpy.float32]]
+
 TOLERANCE = 1e-4
 # Normally distributed noise of 0.05 of the logits' spread changes one label in 40, noise of 0.2 one in 10.
 NOTICEABLE, LIMIT = 0.05, 0.2
+_REMEDIES = {8: "do without --int8", 16: "use --dtype float32"}
 
 # Premise and hypothesis: eight entailments, eight neutral pairs, eight contradictions.
 PAIRS = (
@@ -50,7 +57,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """onnxruntime's logits against PyTorch's in float32.
+    """A program's logits against PyTorch's in float32.
 
     Attributes:
         pairs: How many pairs were compared.
@@ -93,7 +100,13 @@ def check_batches(tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[B
     ]
 
 
-def check(model: PreTrainedModel, program: Path, batches: Sequence[BatchEncoding], int8: bool) -> Comparison:
+def check(
+    model: PreTrainedModel,
+    run: Run,
+    batches: Sequence[BatchEncoding],
+    bits: Literal[8, 16, 32],
+    runtime: str = "onnxruntime",
+) -> Comparison:
     """Compares an exported program with its model, and refuses it if it answers differently.
 
     Float32 programs must agree with PyTorch up to rounding. What 8 bits may change has no natural bound, and labels
@@ -103,9 +116,10 @@ def check(model: PreTrainedModel, program: Path, batches: Sequence[BatchEncoding
 
     Args:
         model: The model in float32, in evaluation mode.
-        program: The ONNX file.
+        run: What runs the program.
         batches: As from `check_batches`.
-        int8: Whether the program multiplies in 8 bits.
+        bits: In how many bits the program multiplies.
+        runtime: What to call the runtime.
 
     Returns:
         The comparison.
@@ -114,48 +128,61 @@ def check(model: PreTrainedModel, program: Path, batches: Sequence[BatchEncoding
         InputError: If float32 logits differ by more than 1e-4 and ten times what PyTorch's own do from float64, or
             8-bit ones by more than 0.2 of their spread, or if any is not a number.
     """
-    comparison = compare(model, program, batches)
+    comparison = compare(model, run, batches)
     error, labels = comparison.relative_error, f"{comparison.label_agreement:.0%} of {comparison.pairs} pairs"
-    if int8 and not error <= LIMIT:  # a NaN fails too
+    if bits < 32 and not error <= LIMIT:  # a NaN fails too
         raise InputError(
-            f"{model.name_or_path}: in 8 bits onnxruntime's logits are off by {error:.0%} of their spread, more than "
-            f"{LIMIT:.0%}, with PyTorch's label for {labels}; nothing was written. Export it without --int8"
+            f"{model.name_or_path}: in {bits} bits {runtime}'s logits are off by {error:.0%} of their spread, more "
+            f"than {LIMIT:.0%}, with PyTorch's label for {labels}; nothing was written. {_REMEDIES[bits]}"
         )
-    if int8 and error > NOTICEABLE:
+    if bits < 32 and error > NOTICEABLE:
         logger.warning(
-            "8 bits change this model's logits by %.0f%% of their spread, with PyTorch's label for %s; "
+            "%d bits change this model's logits by %.0f%% of their spread, with PyTorch's label for %s; "
             "compare its accuracy with the float32 program's before using it",
+            bits,
             100 * error,
             labels,
         )
     difference, tolerance = comparison.max_abs_difference, max(TOLERANCE, 10 * comparison.pytorch_float32_difference)
-    if not int8 and not difference <= tolerance:
+    if bits == 32 and not difference <= tolerance:
         raise InputError(
-            f"{model.name_or_path}: onnxruntime's logits differ from PyTorch's by {difference:.1e}, more than "
+            f"{model.name_or_path}: {runtime}'s logits differ from PyTorch's by {difference:.1e}, more than "
             f"{tolerance:.1e}; nothing was written. Please report the model"
         )
     return comparison
 
 
+def onnx_run(program: Path, threads: int | None = None) -> Run:
+    """Gives what runs a program in onnxruntime on this machine's CPU.
+
+    Args:
+        program: The ONNX file.
+        threads: How many threads compute a call; by default as many as PyTorch has.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    session = onnxruntime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
+    return lambda feed: session.run(["logits"], feed)[0]
+
+
 @torch.no_grad()
-def compare(model: PreTrainedModel, program: Path, batches: Sequence[BatchEncoding]) -> Comparison:
-    """Runs a program in onnxruntime on this machine's CPU, and its model in PyTorch.
+def compare(model: PreTrainedModel, run: Run, batches: Sequence[BatchEncoding]) -> Comparison:
+    """Runs a program, and its model in PyTorch.
 
     Args:
         model: The model in float32, in evaluation mode; it passes through float64 and comes back the same.
-        program: The ONNX file.
+        run: What runs the program.
         batches: As from `check_batches`.
 
     Raises:
         InputError: If a logit of the model is NaN or infinite.
     """
-    import onnxruntime
-
     ours = torch.cat([model(**batch).logits for batch in batches])
     check_logits(ours, f"{model.name_or_path}: the built-in pairs")
-    session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
     feeds = [{name: each.numpy() for name, each in batch.items()} for batch in batches]
-    theirs = torch.cat([torch.from_numpy(session.run(["logits"], feed)[0]) for feed in feeds])
+    theirs = torch.cat([torch.from_numpy(run(feed)) for feed in feeds])
     model.double()
     exact = torch.cat([model(**batch).logits for batch in batches])
     model.float()

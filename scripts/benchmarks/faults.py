@@ -27,10 +27,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from model_hub import Hub, serve
 
+from hf_nli.model.folder import CARD, CONFUSION, EVALUATIONS
+
 Files = dict[str, bytes]
 # Their modules are loaded once, in a process that the others are forked from.
 PROCESSES = multiprocessing.get_context("forkserver")
 MODULES = ["hf_nli.training.train", "hf_nli.hub.push", "hf_nli.d2l.convert", "hf_nli.inference.export"]
+MODULES += ["hf_nli.inference.files"]
 KILLED, FULL, WRITES = "killed", "full disk", "failing writes"
 SIZE = 2**28  # of the disk of the outputs
 GOOD = ("as before", "whole")
@@ -49,6 +52,7 @@ class Case:
         stable: What is the same after each run, by its path.
         names: All that is there after a run.
         seconds: How long it takes.
+        again: The exit code if it is run again, without `overwrite`, and has written everything.
     """
 
     flags: list[str]
@@ -58,6 +62,7 @@ class Case:
     stable: Files = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     seconds: float = 0.0
+    again: int = 2
 
 
 def run_command(flags: list[str], output: str, file_size: int | None) -> None:
@@ -99,12 +104,12 @@ class Bench:
         shutil.copytree(self.model, folder / "pushed")  # the other one's card changes with each evaluation
         pushed = ["--model_name_or_path", str(folder / "pushed")]
         overwrite = "--overwrite_output_dir"
-        pair = ["--premise", "A man sleeps.", "--hypothesis", "He eats."]
+        answers = ["--input_file", str(sample.corpus), "--split", "train", "--output_file", str(out / "answers.csv")]
         self.cases = {
             "convert": Case([*convert, *to], out, [overwrite], ["--text_style", "wikitext"]),
             "train": Case([*train, *to], out, [overwrite], ["--seed", "2"]),
             "evaluate": Case(["evaluate", *ours, *data, *to], out, [], ["--split", "validation"]),
-            "predict": Case(["predict", *ours, *pair], None, [], None),
+            "predict": Case(["predict", *ours, *answers], out, ["--overwrite"], ["--prefix", "its_"], again=0),
             "export": Case(["export", *ours, *to], out, [overwrite], ["--int8"]),
             "push": Case(["push", *pushed, "--repo_id", "user/nli"], None, [], None),
             "reproduce": Case(["reproduce", *source, *data, *few, *to], out, [overwrite], ["--seed", "2"]),
@@ -135,7 +140,7 @@ class Bench:
         files = content(case.output)
         models = {Path(name).parent for name in files if name.endswith("model.safetensors")}
         shown = [name for name in files if Path(name).name not in PROGRESS or Path(name).parent in models]
-        return {name: files[name] for name in shown if not Path(name).parent.name.startswith(".")}
+        return {name: files[name] for name in shown if not any(map(unfinished, Path(name).parts))}
 
     def _measure(self, case: Case) -> None:
         runs = []
@@ -180,10 +185,10 @@ class Bench:
         if "damage" in outcomes or content(self.model / "model.safetensors") != weights:
             return f"damage, {sorted(set(after) ^ set(before))}: {self.log.read_text(errors='replace')[-300:]}"
         complete = "whole" in outcomes and case.names <= set(after)
-        again = 2 if complete and case.overwrite and flags == case.flags else 0  # it holds a model now
+        again = case.again if complete and case.overwrite and flags == case.flags else 0  # it holds a model now
         if self.run(flags) != again or not case.names <= set(self.state(case)):
             return f"not again: {self.log.read_text(errors='replace')[-500:]}"
-        hidden = [path.name for path in self.disk.rglob(".*")]
+        hidden = [path.name for path in self.disk.rglob("*") if unfinished(path.name)]
         return f"left: {hidden}" if hidden else "whole" if complete else "as before"
 
     def outcome(self, case: Case, part: tuple[str, ...], before: Files, after: Files) -> str:
@@ -193,6 +198,8 @@ class Bench:
         )
         if was == now and all(before[each] == after[each] for each in was):
             return "as before"
+        if part == ("model",):  # reproduce's, to which scoring it adds these, and its scores to the card
+            names = {each for each in names if not any(map(Path(each).match, (EVALUATIONS, CONFUSION, CARD)))}
         stable = {each: case.stable[each] for each in names & case.stable.keys()}
         return "whole" if names <= now and all(after[each] == stable[each] for each in stable) else "damage"
 
@@ -209,6 +216,11 @@ class Bench:
     def _mount(self, how: str, size: int) -> bool:
         words = ["mount", "-t", "tmpfs", "-o", f"{how}size={size // 1024 + 1}k", "tmpfs", str(self.disk)]
         return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def unfinished(name: str) -> bool:
+    """Says whether what has this name is out of sight, or what a run that was killed will go on from."""
+    return name.startswith(".") or name.endswith(".parts")
 
 
 def content(folder: Path) -> Files:
