@@ -3,7 +3,7 @@ BIN := .venv/bin
 OUTPUT ?= build/quickstart
 COMPAT := .venv-compat
 OTHERS := transformers-4 transformers-4-oldest transformers-5 tokenizers
-ON_LOWEST := $(addprefix tests/,text data card core model d2l/test_published.py)
+ON_LOWEST := $(addprefix tests/,text sources data card core model d2l/test_published.py)
 
 .PHONY: help quickstart test test-compat style quality clean
 .DEFAULT_GOAL := help

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what takes torch or datasets is imported where it is used: 
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+RESULTS, PICTURE = "truncation.json", "truncation.png"
 STRATEGIES: tuple[Truncation, ...] = ("longest_first", "proportional")
 
 
@@ -39,7 +40,7 @@ class Setting:
     validation_dataset: str | None = field(
         default=None, metadata={"help": "Pairs to score on, if not the validation split of --dataset."}
     )
-    output_dir: Path = field(metadata={"help": "Folder for the models and the results."})
+    output_dir: str = field(metadata={"help": "Folder for the models and the results."})
     max_seq_lengths: list[int] = field(
         default_factory=lambda: [16, 24, 32, 48, 64, 128], metadata={"help": "Lengths to compare at."}
     )
@@ -54,15 +55,23 @@ class Setting:
         if self.max_train_samples is not None:
             check_number("max_train_samples", self.max_train_samples)
 
+    @property
+    def folder(self) -> Path:
+        """The folder for the models and the results."""
+        return Path(self.output_dir)
+
 
 def main(setting: Setting) -> None:
     """Runs the comparison."""
+    from hf_nli.core.disk import check_output
     from hf_nli.core.files import staged, write_json
-    from hf_nli.data.splits import read_splits
-    from hf_nli.model.load import load_tokenizer
+    from hf_nli.data.splits import RunSources
+    from hf_nli.model.load import load_model
 
-    tokenizer = load_tokenizer(setting.model_name_or_path)
-    pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), setting.seeds[0])
+    check_output(setting.output_dir, files=(RESULTS, PICTURE))
+    sources = RunSources(setting.dataset, setting.validation_dataset, DataOptions())
+    _, tokenizer = load_model(setting.model_name_or_path, new_head=True)
+    pairs = sources.read(setting.seeds[0])
     training, validation = (lengths(split, tokenizer) for split in (pairs.train, pairs.validation))
     results = []
     for max_seq_length in sorted(setting.max_seq_lengths):
@@ -76,10 +85,10 @@ def main(setting: Setting) -> None:
     facts: dict[str, Any] = {"pairs": len(validation), "premise_tokens": sum(premise for premise, _ in validation)}
     facts |= {"hypothesis_tokens": sum(hypothesis for _, hypothesis in validation), "seeds": setting.seeds}
     with staged(setting.output_dir) as folder:
-        write_json(folder / "truncation.json", facts | {"results": results})
-        draw(facts, results, folder / "truncation.png")
+        write_json(folder / RESULTS, facts | {"results": results})
+        draw(facts, results, folder / PICTURE)
     print(table(facts, results))
-    print(f"truncation.json, truncation.png and the models in {setting.output_dir}")
+    print(f"{RESULTS}, {PICTURE} and the models in {setting.output_dir}")
 
 
 def lengths(pairs: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> list[tuple[int, int]]:
@@ -112,7 +121,7 @@ def count_cut(pairs: list[tuple[int, int]], budget: int, strategy: Truncation) -
 def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed: int) -> dict[str, float]:
     """Scores on the validation pairs, cut to this length: of the model for the greatest one, and of one for this."""
     from hf_nli.core.files import write_json
-    from hf_nli.data.splits import read_splits
+    from hf_nli.data.splits import RunSources
     from hf_nli.data.table import TokenTable
     from hf_nli.model.load import load_model
     from hf_nli.model.precision import resolve_precision
@@ -123,10 +132,10 @@ def accuracies(setting: Setting, max_seq_length: int, strategy: Truncation, seed
     longest = max(setting.max_seq_lengths)
     fine_tuned(setting, longest, STRATEGIES[0], seed)
     own = fine_tuned(setting, max_seq_length, strategy, seed)
-    whole = setting.output_dir / f"{STRATEGIES[0]}-{longest}-{seed}"
+    whole = setting.folder / f"{STRATEGIES[0]}-{longest}-{seed}"
     known = whole / f"accuracy-{strategy}-{max_seq_length}.json"
     if not known.exists():
-        pairs = read_splits(setting.dataset, setting.validation_dataset, DataOptions(), seed).validation
+        pairs = RunSources(setting.dataset, setting.validation_dataset, DataOptions()).read(seed).validation
         accelerator, (model, tokenizer) = make_accelerator(whole), load_model(str(whole))
         table = TokenTable.open(encode(pairs, tokenizer, max_seq_length, strategy), tokenizer)
         precision = resolve_precision(Recipe.mixed_precision, accelerator.device.type)  # as in training
@@ -140,7 +149,7 @@ def fine_tuned(setting: Setting, max_seq_length: int, strategy: Truncation, seed
     """Fine-tunes, if that isn't done yet; gives the accuracy that all_results.json says."""
     from hf_nli.training.train import train
 
-    folder = setting.output_dir / f"{strategy}-{max_seq_length}-{seed}"
+    folder = setting.folder / f"{strategy}-{max_seq_length}-{seed}"
     if not (folder / "all_results.json").exists():
         recipe = Recipe(
             max_seq_length=max_seq_length, truncation=strategy, seed=seed, num_train_epochs=setting.num_train_epochs

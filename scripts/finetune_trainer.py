@@ -56,6 +56,8 @@ def read_flags(path: Path) -> list[str]:
 
     try:
         text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json" and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise yaml.YAMLError("it has an alias, as *name; write out what that stands for")  # which may be huge
         settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
@@ -87,7 +89,7 @@ def main(signals: Signals) -> None:
             places, data, arguments = parser.parse(given)
         options = DataOptions(**{name: getattr(data, flag) for name, flag in FLAGS.items()})
         with ExitStack() as stack:
-            on_main(lambda: stack.enter_context(sole_run(arguments.folder)))
+            on_main(lambda: stack.enter_context(sole_run(str(arguments.output_dir))))
             fine_tune(places, options, arguments, signals)
 
 
@@ -95,18 +97,18 @@ def fine_tune(
     places: PlaceArguments, options: DataOptions, arguments: "NLITrainingArguments", signals: Signals
 ) -> None:
     """Trains with flags that are read."""
-    from hf_nli.data.splits import read_splits
+    from hf_nli.core.processes import on_main
+    from hf_nli.data.splits import RunSources
     from hf_nli.model.folder import SHA256, weights_sha256
-    from hf_nli.training.trainer import make_trainer
+    from hf_nli.training.trainer import load_base, make_trainer_of
 
     signals.at_once = False
-    if not arguments.resume_from_checkpoint:
-        arguments.refuse_other_run()
+    on_main(lambda: arguments.goes_on(arguments.resume_from_checkpoint))
     with arguments.main_process_first(desc="reading and encoding"):
-        pairs = read_splits(places.dataset, places.validation_dataset, options, arguments.seed)
-        trainer = make_trainer(
-            places.model_name_or_path, pairs.train, pairs.validation, arguments, revision=places.revision
-        )
+        sources = RunSources(places.dataset, places.validation_dataset, options)
+        model, tokenizer = load_base(places.model_name_or_path, arguments, places.revision)
+        pairs = sources.read(arguments.seed)
+        trainer = make_trainer_of(model, tokenizer, pairs.train, pairs.validation, arguments)
     with refusals_of_trainer():
         result = trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     trainer.save_model()

@@ -26,6 +26,12 @@ from hypothesis import settings
 settings.register_profile("hf_nli", deadline=None, derandomize=True, database=None, max_examples=100)
 settings.load_profile("hf_nli")
 
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes by the argument's name: compressed ones hold the time, and all workers must collect the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -48,6 +48,11 @@ def write_tiny_model(folder: Path, **config: object) -> Path:
     return folder
 
 
+def launcher(processes: int = 2) -> list[str]:
+    """The flags by which Python runs a script, or -m and a module, in several processes."""
+    return ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+
+
 SUBJECTS, VERBS = ["a man", "the woman", "a dog", "the cat"], ["runs", "sleeps", "eats"]
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, WritesModel
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertArguments(WritesModel):
+class ConvertArguments:
     """Flags of `hf-nli convert`."""
 
     source: str = field(

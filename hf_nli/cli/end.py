@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shlex
 import signal
@@ -14,18 +15,12 @@ from dataclasses import dataclass
 
 from hf_nli.cli.output import Output, standard_streams, tell
 from hf_nli.cli.signals import Signals, stopped_by
-from hf_nli.core.environment import VERSION
+from hf_nli.core.disk import REFUSALS
+from hf_nli.core.environment import STOP_SIGNALS, VERSION
 from hf_nli.core.errors import InputError, Interrupted, reason
 
 _BROKEN_PIPE = 128 + 13  # as if SIGPIPE had ended it
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# Of the machine or of what was given, wherever they come up.
-_OF_THE_MACHINE = {
-    getattr(errno, name)
-    for name in (
-        "ENOSPC EDQUOT EFBIG EIO EROFS EACCES EPERM EBUSY EMFILE ENFILE ENAMETOOLONG ELOOP ENOTDIR EISDIR ESTALE"
-    ).split()
-}
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,8 @@ def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
         closing: Whether the process ends after this.
 
     Returns:
-        The exit code: 0; 2 for bad input; 128 and the number of the signal that stopped it; 1 for a fault of ours, or
-        if standard output can't be written to.
+        The exit code: 0; 2 for bad input; what `STOP_SIGNALS` says of the signal that stopped it; 1 for a fault of
+        ours, or if standard output can't be written to.
 
     Raises:
         SystemExit: After --help and --version, as from argparse.
@@ -67,6 +62,7 @@ def end(prog: str, work: Callable[[Signals], None], closing: bool) -> int:
         ending = _ending(work, signals, output)
         # The error is gone by now, and with it what it held on to: progress bars, which end their lines, and models.
         if ending.line:
+            gc.collect()  # it may have held itself, too
             tell(prog, ending.line, ending.everywhere)
         if processes := sys.modules.get("hf_nli.core.processes"):  # what was done without it has no others
             processes.leave_others()
@@ -87,7 +83,7 @@ def _ending(work: Callable[[Signals], None], signals: Signals, output: Output | 
     except SystemExit:
         ending = _Ending(0, asked_for=True)
     except Interrupted as interrupted:
-        ending = _Ending(interrupted.exit_code, str(interrupted))
+        ending = _Ending(STOP_SIGNALS[interrupted.signal_number], str(interrupted))
     except KeyboardInterrupt:
         ending = _stopped(signal.SIGINT)  # or what was noted, see below
     except BaseException as error:  # the last net: what falls through it would be a traceback
@@ -104,7 +100,7 @@ def _ending(work: Callable[[Signals], None], signals: Signals, output: Output | 
 
 
 def _stopped(number: int) -> _Ending:
-    return _Ending(128 + number, stopped_by(number))
+    return _Ending(STOP_SIGNALS[number], stopped_by(number))
 
 
 def _explained(error: BaseException) -> _Ending:
@@ -125,7 +121,9 @@ def _explained(error: BaseException) -> _Ending:
 
 def _cause(error: BaseException) -> str | None:
     """What of the machine or of what was given an error is due to, and what to do; None for a fault of ours."""
-    if isinstance(error, OSError) and error.errno and error.errno in _OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{os.strerror(error.errno)}; close other programs, or raise the limit of ulimit -n"
+    if isinstance(error, OSError) and error.errno and error.errno in REFUSALS:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         remedy = "free some space" if error.errno in _NO_SPACE else "choose another file or folder"
         return f"{where}{os.strerror(error.errno)}; {remedy}"

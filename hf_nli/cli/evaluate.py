@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, REVISION_HELP, LengthArguments, model_help
+from hf_nli.cli.flags import DATASET_HELP, REVISION_HELP, PairArguments, model_help
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateArguments(LengthArguments):
+class EvaluateArguments(PairArguments):
     """Flags of `hf-nli evaluate`, beside those of the data."""
 
     model_name_or_path: str = field(metadata=model_help("score"))
@@ -43,6 +43,7 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         data_options=data_options,
         revision=arguments.revision,
         mixed_precision=arguments.mixed_precision,
+        forward=arguments.forward,
     )
     figures = ", ".join(f"{title} {figure:.4f}" for title, figure in results.figures.items())
     print(

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, WritesModel, model_help
+from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, model_help
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportArguments(WritesModel):
+class ExportArguments:
     """Flags of `hf-nli export`."""
 
     model_name_or_path: str = field(metadata=model_help("export"))

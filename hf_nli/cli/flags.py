@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hf_nli.core.errors import InputError
-from hf_nli.settings.options import TRUNCATION_HELP, Truncation
+from hf_nli.settings.options import FORWARD_HELP, TRUNCATION_HELP, Forward, Truncation
 
 REVISION_HELP = {"help": "Branch, tag or commit of what is on the Hub."}
 OVERWRITE_HELP = {"help": "Whether to replace a model in the output folder, with all that was reported of it."}
@@ -25,26 +24,12 @@ def model_help(purpose: str) -> dict[str, str]:
     return {"help": f"Model folder or Hub id to {purpose}."}
 
 
-class WritesModel:
-    """Flags of a command that writes a model folder."""
-
-    output_dir: str
-
-    def __post_init__(self) -> None:
-        try:
-            str(self.output_dir).encode()
-        except UnicodeEncodeError:
-            raise InputError(
-                f"--output_dir {self.output_dir}: the name isn't UTF-8, which a model's folder has to have, for "
-                "tokenizers and safetensors; choose another one"
-            ) from None
-
-
 @dataclass(frozen=True, kw_only=True)
-class LengthArguments:
-    """How pairs are cut, where no recipe says it."""
+class PairArguments:
+    """How pairs are cut, and what computes, where no recipe says it."""
 
     max_seq_length: int | None = field(
         default=None, metadata={"help": "Tokens a pair; default: as many as the model takes."}
     )
     truncation: Truncation = field(default="longest_first", metadata=TRUNCATION_HELP)
+    forward: Forward = field(default="auto", metadata=FORWARD_HELP)

@@ -12,6 +12,8 @@ from transformers import HfArgumentParser
 from hf_nli.core.errors import InputError
 from hf_nli.settings.recipe import RECIPES, Recipe
 
+_TEXTS = {"premise", "hypothesis"}  # which may be empty
+
 
 class FlagParser(HfArgumentParser):
     """Reads flags, none of them abbreviated, as dataclasses.
@@ -54,7 +56,8 @@ class FlagParser(HfArgumentParser):
             An instance of each dataclass.
 
         Raises:
-            InputError: If a flag is unknown, lacks its value or is missing, or if a value isn't one of its flag.
+            InputError: If a flag is unknown, lacks its value or is missing, or if a value isn't one of its flag, or is
+                empty, as an unset variable of a shell's is.
         """
         required = [action for action in self.known if action.required]
         for action in required:  # a mistyped flag is told as that, not as one that is missing
@@ -63,6 +66,10 @@ class FlagParser(HfArgumentParser):
         given, unknown = self.parse_known_args([word for word in argv if word not in ("-h", "--help")])
         if unknown:
             self._refuse(unknown[0])
+        for action in self.known:
+            value = getattr(given, action.dest, None)
+            if isinstance(value, str) and not value.strip() and value != action.default and action.dest not in _TEXTS:
+                self.error(f"{action.option_strings[0]} is empty; give a value, or leave the flag out")
         for action in required:
             action.required = True
         if any(kind is Recipe for kind in self.dataclass_types):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import WritesModel
+from hf_nli.cli.signals import stopped_by
+from hf_nli.core.environment import start_accelerate
 from hf_nli.core.errors import Interrupted
 from hf_nli.settings.recipe import Recipe
 
@@ -51,7 +51,7 @@ Next, the real thing (needs the network; SNLI takes a GPU, or patience):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickstartArguments(WritesModel):
+class QuickstartArguments:
     """Flags of `hf-nli quickstart`."""
 
     output_dir: str = field(metadata={"help": "Folder for the sample and the model."})
@@ -74,19 +74,22 @@ def quickstart(output_dir: str | Path) -> str:
     Raises:
         InputError: If the folder can't be written to, or holds models that aren't of an earlier quickstart.
     """
+    from hf_nli.core.disk import check_output
     from hf_nli.core.sole_run import sole_run
     from hf_nli.d2l.convert import convert
-    from hf_nli.evaluation.evaluate import evaluate
+    from hf_nli.evaluation.evaluate import FILES, evaluate
     from hf_nli.inference.predictor import predict
     from hf_nli.model.folder import refuse_other_model
     from hf_nli.model.load import load_model
     from hf_nli.sample.sample import write_sample
 
     folder = Path(output_dir)
-    with _one_thread(), sole_run(folder):
+    start_accelerate()
+    with _one_thread(), sole_run(output_dir):
         again = (folder / "sample").is_dir()  # what is beside it is then its own, of an earlier time
         for name in ("converted", "model"):
             refuse_other_model(folder / name, again)
+        check_output(folder / "scores", files=FILES)
         sample = write_sample(folder / "sample")
         report = convert(
             str(sample.checkpoint), folder / "converted", num_heads=sample.num_heads, overwrite_output_dir=again
@@ -123,9 +126,8 @@ def _train(folder: Path, corpus: str, again: bool) -> TrainingResults:
         return train(str(folder / "converted"), corpus, model, RECIPE, overwrite_output_dir=again)
     except Interrupted as stopped:
         drop_interrupted(model)
-        number = stopped.exit_code - 128
-        line = f"stopped by {signal.Signals(number).name}; the same command starts it anew"
-        raise Interrupted(line, number) from stopped
+        line = f"{stopped_by(stopped.signal_number)}; the same command starts it anew"
+        raise Interrupted(line, stopped.signal_number) from stopped
 
 
 @contextmanager

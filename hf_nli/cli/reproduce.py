@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, WritesModel
-from hf_nli.core.environment import accelerate_starts
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
+from hf_nli.core.environment import start_accelerate
 from hf_nli.core.errors import InputError
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
@@ -40,7 +40,7 @@ To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NA
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceArguments(WritesModel):
+class ReproduceArguments:
     """Flags of `hf-nli reproduce`, beside those of the recipe, the data and the run."""
 
     output_dir: str = field(metadata={"help": "Folder for the converted and the fine-tuned model and its scores."})
@@ -96,28 +96,26 @@ def reproduce(
     Raises:
         InputError: If something can't be downloaded, read or written, or if the data lack a split.
     """
-    from accelerate import PartialState
-    from accelerate.utils import parse_flag_from_env
-
     from hf_nli.core.processes import on_main
     from hf_nli.core.sole_run import sole_run
     from hf_nli.d2l.download import PUBLISHED
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.model.folder import read_epochs
+    from hf_nli.model.precision import resolve_precision
+    from hf_nli.training.accelerator import check_tracker
     from hf_nli.training.train import train
 
-    recipe, data_options = recipe or Recipe(), data_options or DataOptions()
-    folder = Path(output_dir)
-    with accelerate_starts():
-        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-    converted = folder / "converted"
+    recipe, data_options, run_options = recipe or Recipe(), data_options or DataOptions(), run_options or RunOptions()
+    source, num_heads, folder = source or checkpoint, PUBLISHED[checkpoint].num_heads, Path(output_dir)
+    state, converted = start_accelerate(), folder / "converted"
     with ExitStack() as stack:
-        on_main(lambda: stack.enter_context(sole_run(folder)))
-        on_main(lambda: _refuse(folder, dataset, recipe, data_options, run_options, overwrite_output_dir))
-        report = on_main(
-            lambda: _convert(source or checkpoint, converted, PUBLISHED[checkpoint].num_heads, overwrite_output_dir)
-        )
-        goes_on = run_options is not None and run_options.resume_from_checkpoint is not None
+        on_main(lambda: stack.enter_context(sole_run(output_dir)))
+        resolve_precision(recipe.mixed_precision, state.device.type)
+        check_tracker(run_options.report_to)
+        on_main(lambda: _refuse_folders(folder, run_options.resume_from_checkpoint, overwrite_output_dir))
+        on_main(lambda: _refuse_inputs(source, num_heads, dataset, data_options, recipe))
+        report = on_main(lambda: _convert(source, converted, num_heads, overwrite_output_dir))
+        goes_on = run_options.resume_from_checkpoint is not None
         done = None if goes_on or overwrite_output_dir else on_main(lambda: _trained(folder, dataset, recipe))
         training = done or train(
             str(converted),
@@ -149,32 +147,37 @@ def reproduce(
     )
 
 
-def _refuse(
-    folder: Path,
-    dataset: str,
-    recipe: Recipe,
-    data_options: DataOptions,
-    run_options: RunOptions | None,
-    overwrite: bool,
-) -> None:
-    """Refuses what the chapter can't be done with: before anything is written."""
-    from hf_nli.data.load import NLIData
-    from hf_nli.data.splits import read_splits
-    from hf_nli.model.folder import refuse_other_model, speaks_of, weights_sha256
-    from hf_nli.runs.checkpoints import list_checkpoints
+def _refuse_folders(folder: Path, resume: str | None, overwrite: bool) -> None:
+    """Refuses folders that can't be written, or hold what shall stay, and a run that has nothing to go on from."""
+    from hf_nli.core.disk import check_output
+    from hf_nli.evaluation.evaluate import FILES
+    from hf_nli.model.folder import holds_model, refuse_other_model, speaks_of, weights_sha256
+    from hf_nli.runs.checkpoints import find
+    from hf_nli.runs.output import working_folder
 
-    model, wanted = folder / "model", run_options and run_options.resume_from_checkpoint
-    weights = weights_sha256(model)
-    if not wanted and weights and speaks_of(folder / "scores/eval_results.json") == weights:
-        for name in ("converted", "model"):  # of a run that is complete
-            refuse_other_model(folder / name, overwrite)
-    if wanted == "latest" and not overwrite and not list_checkpoints(model):
-        raise InputError(f"{model}: no checkpoint to resume from; run without --resume_from_checkpoint")
+    model, weights = folder / "model", weights_sha256(folder / "model")
+    complete = not resume and weights and speaks_of(folder / "scores/eval_results.json") == weights
+    for name in ("converted", "model"):  # what is there of an interrupted run is taken up
+        refuse_other_model(folder / name, overwrite or not complete)
+    check_output(folder / "scores", files=FILES)
+    if resume:
+        find(working_folder(model, resume, overwrite), resume)
+    elif not holds_model(model):
+        working_folder(model, None, overwrite)
+
+
+def _refuse_inputs(source: str, num_heads: int, dataset: str, data_options: DataOptions, recipe: Recipe) -> None:
+    """Refuses a checkpoint and data that the chapter can't be done with: what is cheap to check first."""
+    from hf_nli.d2l.checkpoint import read_checkpoint
+    from hf_nli.data.load import NLIData
+    from hf_nli.data.splits import RunSources
+
     data = NLIData(dataset, data_options)
     if not {"train", "test"} <= set(data.names):
         raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(data.names)}")
-    data.read("test")
-    read_splits(dataset, None, data_options, recipe.seed, recipe.test_each_epoch)
+    read_checkpoint(source, num_heads)
+    data.read_first("test")
+    RunSources(dataset, None, data_options).read(recipe.seed, recipe.test_each_epoch)
 
 
 def _convert(source: str, folder: Path, num_heads: int, overwrite: bool) -> ConversionReport:

@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command and its flags; by default the process's own, which then ends after this.
 
     Returns:
-        The exit code: 0; 2 for bad input, which is explained in one line on standard error; 128 and the number of
-        the signal that stopped it; 1 for a fault of ours, or if standard output can't be written to.
+        The exit code: 0; 2 for bad input, which is explained in one line on standard error; 130 or 143 if a
+        signal stopped it; 1 for a fault of ours, or if standard output can't be written to.
 
     Raises:
         SystemExit: After --help and --version, as from argparse.

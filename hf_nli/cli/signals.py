@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -43,6 +44,7 @@ class Signals:
         self._prog = prog
         self._closing = closing
         self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> Signals:
         self._set(self._stop)
@@ -55,6 +57,7 @@ class Signals:
         self.at_once = True
         if not self._closing:
             self._set(None)
+            sys.unraisablehook = self._unraisable
 
     def _set(self, handler: Callable[[int, FrameType | None], None] | signal.Handlers | None) -> None:
         if threading.current_thread() is threading.main_thread():  # others can't
@@ -63,9 +66,11 @@ class Signals:
                     signal.signal(number, before if handler is None else handler)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
+        # Python has no other way to tell of a signal that came at the same time, nor of what this one breaks off.
+        sys.unraisablehook = lambda _: None
         self._set(signal.SIG_DFL)
         self.noted = number
         if self.at_once:
             tell(self._prog, stopped_by(number))
-            os._exit(128 + number)
+            os._exit(STOP_SIGNALS[number])
         raise Stopped

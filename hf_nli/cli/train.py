@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_nli.cli.command import Command
-from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, WritesModel, model_help
+from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, model_help
 from hf_nli.cli.push import published
 from hf_nli.core.environment import first_process
 from hf_nli.core.errors import InputError
@@ -14,7 +14,7 @@ from hf_nli.settings.recipe import Recipe, RecipeName
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainArguments(WritesModel):
+class TrainArguments:
     """Flags of `hf-nli train`, beside those of the recipe, the data and the run."""
 
     model_name_or_path: str = field(metadata=model_help("fine-tune"))
@@ -34,7 +34,6 @@ class TrainArguments(WritesModel):
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.push_to_hub and not self.hub_model_id:
             raise InputError("--push_to_hub needs --hub_model_id USER/NAME")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import IO, Any, Literal, TextIO, cast
+
+Errors = Literal["strict", "surrogateescape"]
 
 # How other files than text begin, once unpacked, and what to do with them.
 _NO_TEXT = {
@@ -20,6 +22,8 @@ _NO_TEXT = {
     b"\xff\xfe": "it is text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "it is text in UTF-16; save it as UTF-8",
 }
+
+_PIECE = 2**16  # bytes that are unpacked at once
 
 
 class DamagedFile(ValueError):
@@ -36,15 +40,24 @@ class DamagedFile(ValueError):
 
 
 class DamagedRow(DamagedFile):
-    """A row that can't be read, or isn't what it should be; `line` is the one that it begins on."""
+    """A row that can't be read, or isn't what it should be; `line` is the one that it begins on.
+
+    Attributes:
+        record: What could be read of it, by column.
+    """
+
+    def __init__(self, line: int | None, problem: str, record: Mapping[str, Any] | None = None) -> None:
+        super().__init__(line, problem)
+        self.record = record or {}
 
 
 @contextmanager
-def open_text(file: Path) -> Iterator[TextIO]:
+def open_text(file: Path, errors: Errors = "strict") -> Iterator[TextIO]:
     """Opens UTF-8 text, compressed by gzip or not; line ends stay what they are.
 
     Args:
         file: A regular file.
+        errors: What becomes of bytes that aren't UTF-8; see `open`.
 
     Raises:
         DamagedFile: If it isn't such text, also where that is found in reading.
@@ -56,7 +69,7 @@ def open_text(file: Path) -> Iterator[TextIO]:
             raise DamagedFile(None, problem)
     if b"\0" in start:
         raise DamagedFile(None, "it holds NUL bytes, as binary files and text in UTF-16 do; save it as text in UTF-8")
-    with open_bytes(file) as content, TextIOWrapper(content, "utf-8-sig", newline="") as text:
+    with open_bytes(file) as content, TextIOWrapper(content, "utf-8-sig", errors, newline="") as text:
         try:
             yield text
         except UnicodeDecodeError as error:
@@ -68,8 +81,50 @@ def open_bytes(file: Path) -> IO[bytes]:
 
     Args:
         file: A regular file.
+
+    Raises:
+        DamagedFile: In reading, if it becomes far larger.
     """
-    return cast("IO[bytes]", gzip.open(file)) if is_gzip(file) else file.open("rb")
+    return BufferedReader(_Unpacked(file), _PIECE) if is_gzip(file) else file.open("rb")
+
+
+class _Unpacked(RawIOBase):
+    """What a file becomes that is compressed by gzip, as far as it is reasonable."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self._content = cast("IO[bytes]", gzip.open(file))
+        self._size, self._unpacked = file.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._content.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._unpacked += len(piece)
+        check_unpacked(self._unpacked, self._size)
+        return len(piece)
+
+    def close(self) -> None:
+        self._content.close()
+        super().close()
+
+
+def check_unpacked(unpacked: int, size: int) -> None:
+    """Refuses content that would take far more memory than the file that it is in.
+
+    Args:
+        unpacked: The bytes that the content would take, as far as that is known.
+        size: The bytes that the file has.
+
+    Raises:
+        DamagedFile: If the content is larger than any that compression explains: texts become ten times their file's
+            size, weights hardly more than it.
+    """
+    if unpacked > 100 * size + 2**26:
+        problem = f"{size:,} bytes that would become {unpacked:,} or more; that is no file of data or weights"
+        raise DamagedFile(None, problem)
 
 
 def is_gzip(file: Path) -> bool:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hf_nli.core.errors import InputError
 
-# What a disk answers when it can't take a file. The writers of PyTorch and NumPy keep the reason to themselves.
-_REFUSALS: tuple[int, ...] = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-)
-_REFUSALS += (errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EBUSY, errno.EXDEV, errno.EEXIST)
+# What a disk answers when it can't take or give a file.
+REFUSALS = {
+    getattr(errno, name)
+    for name in (
+        "ENOSPC EDQUOT EFBIG EIO EROFS EACCES EPERM EBUSY ENAMETOOLONG ELOOP ENOTDIR EISDIR EEXIST EXDEV ESTALE"
+    ).split()
+}
+# The writers of PyTorch and NumPy keep the reason to themselves.
 _IN_PART = ("PytorchStreamWriter failed writing", "unexpected pos", "problem writing element", "requested and")
 OTHER_FOLDER = "choose another --output_dir"
+OTHER_HOME = "set HF_HOME to another folder"
 
 
 @contextmanager
@@ -62,18 +60,20 @@ def make_folder(folder: Path, remedy: str) -> None:
         raise InputError(f"{folder}: can't be written to ({error.strerror}); {remedy}") from error
 
 
-def check_output(output_dir: str | Path, remedy: str = OTHER_FOLDER) -> Path:
+def check_output(output_dir: str | Path, remedy: str = OTHER_FOLDER, files: Iterable[str] = ()) -> Path:
     """Refuses, before the work, what can't become a folder with results; links are followed.
 
     Args:
-        output_dir: As it was given.
+        output_dir: As it was given: a `Path` of no name would be the current folder.
         remedy: What to do if it can't be one.
+        files: Names of files that will be written.
 
     Returns:
         Where the folder is, or will be.
 
     Raises:
-        InputError: If it has no name, is a file or a link to nothing, or may not be written.
+        InputError: If it has no name, is a file or a link to nothing, may not be written, or has a folder in the place
+            of one of the files.
     """
     if not os.fspath(output_dir).strip():
         raise InputError("--output_dir is empty; give the name of a folder")
@@ -89,7 +89,20 @@ def check_output(output_dir: str | Path, remedy: str = OTHER_FOLDER) -> Path:
             read_only = os.access(folder, os.R_OK) and os.statvfs(folder).f_flag & os.ST_RDONLY
             number = errno.EROFS if read_only else errno.EACCES
             raise OSError(number, os.strerror(number), str(folder))
+        if folder != target:
+            _try(folder)
+        for name in files:
+            if (target / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} is a folder there")
     return target
+
+
+def _try(folder: Path) -> None:
+    """Makes a folder in another one, and deletes it: some file systems refuse what the permissions allow."""
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".hf_nli_", dir=folder))
+    except FileNotFoundError as error:  # what /proc answers
+        raise PermissionError(errno.EACCES, f"no folder can be made in {folder}") from error
 
 
 def nearest_folder(target: Path) -> Path:
@@ -112,8 +125,8 @@ def _refusal(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return None
     if isinstance(error, OSError) and error.errno:
-        return error.strerror if error.errno in _REFUSALS else None
+        return error.strerror if error.errno in REFUSALS else None
     text = str(error)
     if any(words in text for words in _IN_PART):
         return "a file could be written in part only; the disk may be full"
-    return next((os.strerror(number) for number in _REFUSALS if f"(os error {number})" in text), None)
+    return next((os.strerror(number) for number in REFUSALS if f"(os error {number})" in text), None)

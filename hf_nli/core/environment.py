@@ -7,15 +7,22 @@ import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from hf_nli.core.errors import InputError, reason
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 VERSION = "0.1.0"
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "tokenizers")
 
-# Those that ask a process to stop; Windows has no SIGHUP.
-STOP_SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+# Those that ask a process to stop, and with which exit code it does; a SIGHUP, which Windows lacks, is a SIGTERM.
+_STOP_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
+STOP_SIGNALS: dict[int, int] = {
+    number: _STOP_CODES[number.name] for number in signal.Signals if number.name in _STOP_CODES
+}
 
 _COUNTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 _SIBLINGS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -90,6 +97,27 @@ def read_by(
 def accelerate_starts() -> AbstractContextManager[None]:
     """Is `read_by` for what Accelerate and PyTorch read when the first `Accelerator` or `PartialState` is made."""
     return read_by("Accelerate", ("ACCELERATE_", "MASTER_", "WORLD_SIZE", "RANK", "LOCAL_"))
+
+
+def start_accelerate(cpu: bool = False) -> PartialState:
+    """Starts Accelerate before the work of a command: what it can't take is refused before anything is written.
+
+    Args:
+        cpu: Whether to compute on the CPU, also if there is a GPU.
+
+    Returns:
+        The device, and the number of processes.
+
+    Raises:
+        InputError: If its environment variables can't be used.
+    """
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    with accelerate_starts():
+        cpu = cpu or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+        return PartialState(cpu=cpu)
 
 
 def _launched() -> bool:

@@ -12,10 +12,10 @@ class InputError(ValueError):
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    """Names in a row, sorted; of many, the first ones and how many others there are."""
-    ordered = sorted(names)
-    others = f" and {len(ordered) - most} others" if len(ordered) > most else ""
-    return ", ".join(ordered[:most]) + others
+    """Names in a row; of many, the first ones and how many others there are."""
+    names = list(names)
+    others = f" and {len(names) - most} others" if len(names) > most else ""
+    return ", ".join(names[:most]) + others
 
 
 class Interrupted(Exception):
@@ -24,11 +24,14 @@ class Interrupted(Exception):
     Args:
         message: What was done, and how to go on; for people.
         signal_number: What asked it.
+
+    Attributes:
+        signal_number: What asked it.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.signal_number = signal_number
 
 
 def reason(error: BaseException) -> str:

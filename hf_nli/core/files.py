@@ -9,7 +9,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,9 +17,10 @@ import pooch
 from filelock import FileLock
 from huggingface_hub import constants
 
-from hf_nli.core.disk import OTHER_FOLDER, check_output, disk_errors, make_folder
+from hf_nli.core.content import DamagedFile, check_unpacked
+from hf_nli.core.disk import OTHER_FOLDER, OTHER_HOME, check_output, disk_errors, make_folder
 from hf_nli.core.errors import InputError
-from hf_nli.core.staging import Staging
+from hf_nli.core.staging import staging
 
 # What reading a zip raises, beside OSError, if it is damaged, encrypted (RuntimeError), or compressed in a way that
 # Python doesn't know (NotImplementedError, which is one).
@@ -40,10 +41,10 @@ def staged(output_dir: str | Path, remedy: str = OTHER_FOLDER) -> Iterator[Path]
         InputError: If it can't be written, at any moment; then it is what it was.
     """
     target = check_output(output_dir, remedy)
-    with disk_errors(output_dir, remedy), closing(Staging(target)) as staging:
-        yield staging.new
+    with disk_errors(output_dir, remedy), staging(target) as stage:
+        yield stage.new
         with locked(target) if target.exists() else nullcontext():
-            staging.install()
+            stage.install()
 
 
 def locked(path: str | Path) -> FileLock:
@@ -59,9 +60,11 @@ def locked(path: str | Path) -> FileLock:
         InputError: If `HF_HOME` can't be written to.
     """
     locks = Path(constants.HF_HOME) / "hf_nli" / "locks"
-    make_folder(locks, "set HF_HOME to another folder")
-    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
-    return FileLock(locks / f"{name}.lock", is_singleton=True)
+    make_folder(locks, OTHER_HOME)
+    file = locks / f"{hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()}.lock"
+    with disk_errors(locks, OTHER_HOME):  # here, as taking the lock may be a part of writing another folder
+        file.touch()
+    return FileLock(file, is_singleton=True)
 
 
 def refuse_bomb(name: str, unpacked: int, size: int) -> None:
@@ -73,11 +76,12 @@ def refuse_bomb(name: str, unpacked: int, size: int) -> None:
         size: The bytes that the file has.
 
     Raises:
-        InputError: If the content is larger than any that compression explains: texts become ten times their file's
-            size, weights hardly more than it.
+        InputError: If it is such content.
     """
-    if unpacked > 100 * size + 2**26:
-        raise InputError(f"{name}: {size:,} bytes that would become {unpacked:,}; that is no file of data or weights")
+    try:
+        check_unpacked(unpacked, size)
+    except DamagedFile as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def refuse_zip_bomb(name: str, members: Sequence[zipfile.ZipInfo], size: int) -> None:

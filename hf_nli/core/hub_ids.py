@@ -6,10 +6,17 @@ import os
 import re
 from pathlib import Path
 
+from huggingface_hub import is_offline_mode
+
 
 def hub_id(source: str) -> str | None:
     """Gives a source back if it is a Hub id: `owner/name`, and no file or folder here."""
     return source if re.fullmatch(r"\w[\w.-]*/[\w.-]+", source) and not os.path.exists(source) else None
+
+
+def why_offline() -> str:
+    """Says in brackets, after that the Hub can't be reached, if the environment forbids it; else nothing."""
+    return " (HF_HUB_OFFLINE is set)" if is_offline_mode() else ""
 
 
 def public_name(source: str) -> str:

@@ -64,8 +64,8 @@ def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]
     names = config.id2label or {}
     if not has_nli_labels(config):
         raise InputError(
-            f"{model}: its labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)} "
-            "(fine-tune it first, or name its labels in config.json's id2label)"
+            f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {len(LABELS)}: "
+            f"{', '.join(LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
         )
     ids = {_spelled(str(name)): int(index) for index, name in names.items()}
     return [ids[label] for label in LABELS]

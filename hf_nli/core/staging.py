@@ -10,7 +10,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,8 +22,9 @@ _OLD = "old"
 _HERE, _EXCHANGE = -100, 2  # Linux's AT_FDCWD and RENAME_EXCHANGE
 
 
-class Staging:
-    """A hidden folder to write to, whose files then take their place in a target folder.
+@contextmanager
+def staging(target: Path, whole: bool = False, beside: bool = True) -> Iterator[Staging]:
+    """Gives a hidden folder to write to, and deletes it in the end, at whatever moment a signal ends the block.
 
     It is on the target's file system, so that moving is renaming, and locked as long as its process lives: by that,
     others tell it from what a killed process left, which they clean up.
@@ -33,31 +34,32 @@ class Staging:
         whole: Whether it shall be replaced as a whole.
         beside: Whether to write beside the target, where that is possible, and not in it.
 
-    Attributes:
-        new: Where to write; it has the target's name, at which some writers look.
-
     Raises:
         OSError: If the target can't be written.
     """
-
-    def __init__(self, target: Path, whole: bool = False, beside: bool = True) -> None:
-        self.target, self.whole = target, whole
-        clean(target)
-        beside = beside and _movable(target)
+    clean(target)
+    beside = beside and _movable(target)
+    with ExitStack() as stack:
         try:
-            self._folder, self._lock = _make_hidden(nearest_folder(target.parent if beside else target), target)
+            folder = stack.enter_context(_hidden(nearest_folder(target.parent if beside else target), target))
         except OSError:
             if not beside or not target.exists():
                 raise
-            self._folder, self._lock = _make_hidden(target, target)  # the parent is closed to us, the folder isn't
-        self.new = self._folder / target.name
-        self.new.mkdir()
+            folder = stack.enter_context(_hidden(target, target))  # the parent is closed to us, the folder isn't
+        (folder / target.name).mkdir()
+        yield Staging(target, folder, whole)
 
-    def close(self) -> None:
-        """Deletes the hidden folder, but not if old files are still in it: the next run puts them back."""
-        if not (self._folder / _JOURNAL).exists():
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.release()
+
+class Staging:
+    """What is written in a hidden folder, and then takes its place in a target folder; see `staging`.
+
+    Attributes:
+        new: Where to write; it has the target's name, at which some writers look.
+    """
+
+    def __init__(self, target: Path, folder: Path, whole: bool) -> None:
+        self.new = folder / target.name
+        self._target, self._folder, self._whole = target, folder, whole
 
     def install(self, stale: Iterable[str] = ()) -> None:
         """Puts everything that was staged in its place; after an error the target is what it was.
@@ -69,14 +71,14 @@ class Staging:
             OSError: If something can't be replaced.
         """
         usual_permissions(self.new)
-        if _renamed(self.new, self.target):
+        if _renamed(self.new, self._target):
             return
-        stale = [name for name in stale if os.path.lexists(self.target / name)]
+        stale = [name for name in stale if os.path.lexists(self._target / name)]
         for file in _files(self.new):
-            if (self.target / file).is_dir() and str(file) not in stale:
-                raise IsADirectoryError(errno.EISDIR, f"{file} is a folder there", str(self.target / file))
-        beside = self._folder.parent != self.target
-        if self.whole and beside and self._exchanged(stale):
+            if (self._target / file).is_dir() and str(file) not in stale:
+                raise IsADirectoryError(errno.EISDIR, f"{file} is a folder there", str(self._target / file))
+        beside = self._folder.parent != self._target
+        if self._whole and beside and self._exchanged(stale):
             return
         try:
             self._swap_files(stale)
@@ -86,7 +88,7 @@ class Staging:
             self._swap_inside(stale)  # a part of the same disk that is mounted there, as its numbers don't tell
 
     def _swap_inside(self, stale: Iterable[str]) -> None:
-        with closing(Staging(self.target, beside=False)) as inside:
+        with staging(self._target, beside=False) as inside:
             shutil.copytree(self.new, inside.new, symlinks=True, copy_function=link, dirs_exist_ok=True)
             inside._swap_files(stale)
 
@@ -95,13 +97,13 @@ class Staging:
         whole = self._folder / "whole"
         try:
             # Links take no room; a file that may not be replaced can't have one, and nothing has been changed yet.
-            shutil.copytree(self.target, whole, symlinks=True, copy_function=os.link)
-            if whole.stat().st_uid != self.target.stat().st_uid:
+            shutil.copytree(self._target, whole, symlinks=True, copy_function=os.link)
+            if whole.stat().st_uid != self._target.stat().st_uid:
                 return False  # its owner would be another
             for name in (*stale, *map(str, _files(self.new))):
                 _delete(whole / name)
             shutil.copytree(self.new, whole, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
-            _exchange(whole, self.target)
+            _exchange(whole, self._target)
         except OSError:
             return False
         return True
@@ -109,19 +111,22 @@ class Staging:
     def _swap_files(self, stale: Iterable[str]) -> None:
         """Swaps file by file, with the old ones kept until all are there."""
         files, old = list(_files(self.new)), self._folder / _OLD
-        (self._folder / _JOURNAL).write_text(json.dumps([str(file) for file in files]), encoding="utf-8")
+        # Whole or not there: nothing has been swapped yet if its disk is full, or the process dies.
+        written = self._folder / f"{_JOURNAL}.new"
+        written.write_text(json.dumps([str(file) for file in files]), encoding="utf-8")
+        written.rename(self._folder / _JOURNAL)
         try:
             for name in stale:
                 old.mkdir(exist_ok=True)
-                os.rename(self.target / name, old / name)
+                os.rename(self._target / name, old / name)
             for file in files:
-                (self.target / file).parent.mkdir(parents=True, exist_ok=True)
+                (self._target / file).parent.mkdir(parents=True, exist_ok=True)
                 (old / file).parent.mkdir(parents=True, exist_ok=True)
-                if os.path.lexists(self.target / file):
-                    link(self.target / file, old / file)  # so that there is always one of that name
-                os.replace(self.new / file, self.target / file)
+                if os.path.lexists(self._target / file):
+                    link(self._target / file, old / file)  # so that there is always one of that name
+                os.replace(self.new / file, self._target / file)
         except BaseException:
-            _undo(self._folder, self.target)
+            _undo(self._folder, self._target)
             raise
         (self._folder / _JOURNAL).unlink()
 
@@ -170,18 +175,34 @@ def _prefix(target: Path) -> str:
     return f".{os.fsdecode(os.fsencode(target.name)[:200])}."  # file systems take 255 bytes
 
 
-def _make_hidden(parent: Path, target: Path) -> tuple[Path, FileLock]:
+@contextmanager
+def _hidden(parent: Path, target: Path) -> Iterator[Path]:
+    """Makes a hidden folder, and deletes it in the end; not with old files in it, which the next run puts back."""
     while True:
         folder = parent / f"{_prefix(target)}{uuid.uuid4().hex[:8]}"
-        folder.mkdir()  # not mkdtemp's, which only its owner could read
         lock = FileLock(folder / ".lock", thread_local=False)
-        # A file system may have no locks; others then leave the folder alone. Or somebody takes it for a leftover
-        # before it is locked, and deletes it, at which filelock makes it again or raises one of the last two.
-        with suppress(NotImplementedError, FileNotFoundError, FileExistsError):
-            lock.acquire()
-        if (folder / ".lock").exists():
-            return folder, lock
-        lock.release()
+        try:
+            folder.mkdir()  # not mkdtemp's, which only its owner could read
+            # A file system may have no locks; others then leave the folder alone. Or somebody takes it for a leftover
+            # before it is locked, and deletes it, at which filelock makes it again or raises one of the last two.
+            with suppress(NotImplementedError, FileNotFoundError, FileExistsError):
+                lock.acquire()
+            if (folder / ".lock").exists():
+                yield folder
+                return
+        finally:
+            if not (folder / _JOURNAL).exists():
+                _remove(folder)
+            lock.release()
+
+
+def _remove(folder: Path) -> None:
+    """Deletes a folder, also if a signal breaks in, of which there is one: a second one ends the process."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _movable(target: Path) -> bool:

@@ -167,7 +167,7 @@ def _check_keys(tensors: Mapping[str, Tensor], sizes: Sizes, source: str) -> lis
         ("missing", expected.keys() - tensors.keys()),
     ):
         if names:
-            raise InputError(f"{source}: {problem} keys for a d2l BERT: {listed(names)}")
+            raise InputError(f"{source}: {problem} keys for a d2l BERT: {listed(sorted(names))}")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise InputError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")

@@ -68,7 +68,10 @@ def load_tensors(parameters: Path | zipfile.Path, source: str) -> Parameters:
         framework = "pytorch"
         tensors, entry = read_state_dict(content, name)
     _check_kinds(tensors, source)
-    refuse_bomb(name, sum(tensor.numel() * tensor.itemsize for tensor in tensors.values()), file_size(content))
+    sizes = {key: tensor.numel() * tensor.itemsize for key, tensor in tensors.items()}
+    if largest := max(sizes, key=sizes.__getitem__, default=None):
+        name += f" (most of it {largest}, of shape {tuple(tensors[largest].shape)})"
+    refuse_bomb(name, sum(sizes.values()), file_size(content))
     return Parameters({key: tensor.detach().to(torch.float32) for key, tensor in tensors.items()}, framework, entry)
 
 

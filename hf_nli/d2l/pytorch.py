@@ -5,25 +5,17 @@ from __future__ import annotations
 import io
 import pickle
 import re
-import struct
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeGuard
 
-import torch
 from torch import Tensor
 
 from hf_nli.core.errors import InputError, listed, reason
 from hf_nli.core.files import DAMAGED_ZIP, is_zip, refuse_zip_bomb
+from hf_nli.model.weights import unpickled
 
-# What `torch.load` raises for a damaged pickle, whose bytes are instructions and can call what PyTorch allows with
-# anything. It is caught around that call alone, whose arguments are right: a mistake of ours isn't taken for damage.
-_DAMAGED_PICKLE: tuple[type[Exception], ...] = (
-    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError, AssertionError),
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
-)
 _PREFIXES = re.compile(r"^(?:(?:_orig_mod|module)\.)+")  # of compiled nets and of DataParallel, in any order
 _ENTRIES = ("model_state_dict", "state_dict", "model")  # where training checkpoints have the net
 TOKEN_EMBEDDING = "encoder.token_embedding.weight"
@@ -50,10 +42,14 @@ def read_state_dict(content: Path | io.BytesIO, name: str) -> tuple[Mapping[str,
             several of a training checkpoint's state dicts are a d2l BERT's.
     """
     state, entry = _state_dict(_loaded(content, name), name)
-    tensors = {_PREFIXES.sub("", key): tensor for key, tensor in state.items()}
-    if len(tensors) != len(state):
-        raise InputError(f"{name} holds names both with and without the prefix 'module.' or '_orig_mod.'")
-    return tensors, entry
+    plain = {key: _PREFIXES.sub("", key) for key in state}
+    by_prefix = {key.removesuffix(plain[key]): key for key in state}
+    if len(by_prefix) > 1:
+        raise InputError(
+            f"{name} holds names with different prefixes of 'module.' and '_orig_mod.', or none "
+            f"({listed(by_prefix.values())}); save the state dict of one net"
+        )
+    return {plain[key]: tensor for key, tensor in state.items()}, entry
 
 
 def _loaded(content: Path | io.BytesIO, name: str) -> object:
@@ -63,10 +59,8 @@ def _loaded(content: Path | io.BytesIO, name: str) -> object:
     if isinstance(content, io.BytesIO):
         content.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come before refusals, and for files that are read well
-            return torch.load(content, map_location="cpu", weights_only=True, mmap=mapped or None)
-    except _DAMAGED_PICKLE as error:
+        return unpickled(content, "cpu", mapped)
+    except pickle.UnpicklingError as error:
         if code := re.search(r"nsupported (?:global: )?GLOBAL (\S+)|(TorchScript)", str(error)):
             raise InputError(
                 f"{name} holds Python objects ({code[1] or code[2]}), which are not loaded because they can run code; "
@@ -102,7 +96,7 @@ def _state_dict(content: object, name: str) -> tuple[Mapping[str, Tensor], str |
         return fitting[0]
     entries = ", ".join(key for _, key in fitting)
     raise InputError(
-        f"{name} is not a state dict (names to tensors); its keys are {listed(map(str, content))}, of which "
+        f"{name} is not a state dict (names to tensors); its keys are {listed(sorted(map(str, content)))}, of which "
         + (f"{entries} all fit" if fitting else f"no {' or '.join(_ENTRIES)} is a d2l BERT's state dict")
         + "; save the one that is meant with torch.save(net.state_dict(), FILE)"
     )

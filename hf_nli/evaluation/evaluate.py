@@ -19,6 +19,7 @@ from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
+from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.evaluation.conditions import describe
 from hf_nli.evaluation.figures import confusion_matrix
 from hf_nli.evaluation.record import record_evaluation
@@ -28,10 +29,13 @@ from hf_nli.model.folder import holds_model, local_folder, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision, resolve_precision
 from hf_nli.model.score import merge_labels, predict_logits, score
-from hf_nli.settings.options import DataOptions, Truncation
+from hf_nli.settings.options import DataOptions, Forward, Truncation
 from hf_nli.settings.ranges import check_choice, check_number
 from hf_nli.settings.recipe import Recipe
 from hf_nli.text.encoding import encode
+
+RESULTS, CONFUSION, PREDICTIONS = "eval_results.json", "confusion_matrix.png", "predictions.jsonl"
+FILES = (RESULTS, CONFUSION, PREDICTIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,7 @@ def evaluate(
     data_options: DataOptions | None = None,
     revision: str | None = None,
     mixed_precision: Literal["no", "bf16", "fp16", "auto"] = "no",
+    forward: Forward = "auto",
 ) -> EvaluationResults:
     """Scores a model on a data set and writes eval_results.json, confusion_matrix.png and predictions.jsonl.
 
@@ -75,6 +80,7 @@ def evaluate(
         revision: The branch, tag or commit of a model on the Hub.
         mixed_precision: The precision of matrix products, float32 by default, whatever was trained in; auto for the
             fast one.
+        forward: What computes: our forward pass, for the models that it knows, or always the model's own.
 
     Returns:
         The results, as written to eval_results.json.
@@ -87,6 +93,7 @@ def evaluate(
     if max_seq_length is not None:
         check_number("max_seq_length", max_seq_length)
     check_choice("truncation", truncation, get_args(Truncation))
+    check_choice("forward", forward, get_args(Forward))
     check_choice("mixed_precision", mixed_precision, (*get_args(Precision), "auto"))
     options = data_options or DataOptions()
     with accelerate_starts():
@@ -94,9 +101,11 @@ def evaluate(
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
     inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
-    model, table = inputs.model.to(accelerator.device), inputs.table.to(accelerator.device)
     name = f"{model_name_or_path} on {dataset}, pairs with a gold label"
-    logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision, name)
+    model = inputs.model.to(accelerator.device)
+    with fast_forward(inputs.model, forward) as fast:
+        table = inputs.table.to(accelerator.device, fast and flat_batches(accelerator))
+        logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision, name)
     labels = tuple(inputs.pairs.features["label"].names)
     logits, merged = merge_labels(logits, labels)
     results = EvaluationResults(
@@ -134,6 +143,11 @@ def _load(
     max_seq_length: int | None,
     truncation: Truncation,
 ) -> _Inputs:
+    data = NLIData(dataset, options)
+    wanted = ["test", "validation"] if split is None else data.find(split)
+    if not wanted:
+        raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
+    data.candidates(*wanted)
     # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
     here = Path(model_name_or_path).is_dir()
     sha256 = weights_sha256(model_name_or_path) if here else None
@@ -141,17 +155,13 @@ def _load(
     if not here and (cached := local_folder(model_name_or_path, revision)):
         sha256 = weights_sha256(cached)
     length = input_length(model.config, tokenizer, max_seq_length)
-    data = NLIData(dataset, options)
-    wanted = data.find(split) if split else []
-    if split and not wanted:
-        raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
-    name, pairs = data.read_first(*(wanted or ("test", "validation")))
+    name, pairs = data.read_first(*wanted)
     table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
     return _Inputs(model, sha256, pairs, data.public_split(name), data.dropped[name], table, length)
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:
-    check_output(output_dir)
+    check_output(output_dir, files=FILES)
     if holds_model(output_dir) and Path(output_dir).resolve() != Path(model_name_or_path).resolve():
         raise InputError(f"{output_dir} holds another model than {model_name_or_path}; choose another --output_dir")
 
@@ -160,9 +170,9 @@ def _write(
     output_dir: Path, results: EvaluationResults, pairs: Dataset, logits: Tensor, labels: tuple[str, ...]
 ) -> None:
     with staged(output_dir) as folder:
-        results.write(folder / "eval_results.json")
-        confusion_matrix(results.confusion_matrix, folder / "confusion_matrix.png", results.model_sha256)
-        with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
+        results.write(folder / RESULTS)
+        confusion_matrix(results.confusion_matrix, folder / CONFUSION, results.model_sha256)
+        with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
             for pair, row in zip(pairs, logits, strict=True):
                 decision = decide(row, labels)
                 prediction = {**pair, "label": labels[pair["label"]], "prediction": decision["label"]}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from hf_nli.core.disk import check_output
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.report import Report
@@ -22,6 +23,7 @@ from hf_nli.model.load import load_tokenizer
 from hf_nli.settings.options import DataOptions
 from hf_nli.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, token_counts
 
+RESULTS, HISTOGRAM = "inspect_results.json", "length_histogram.png"
 PERCENTILES = (50, 90, 99, 100)
 
 
@@ -113,11 +115,13 @@ def inspect_data(
     """
     if max_seq_length < 1:
         raise InputError(f"--max_seq_length is {max_seq_length}; it must be at least 1")
-    if model_name_or_path:
+    if output_dir is not None:
+        check_output(output_dir, files=(RESULTS, HISTOGRAM))
+    data = NLIData(dataset, data_options)
+    if model_name_or_path is not None:
         tokenizer = load_tokenizer(model_name_or_path)
     else:
         tokenizer = build_tokenizer(list(SPECIAL_TOKENS), max_length=max_seq_length)
-    data = NLIData(dataset, data_options)
     pairs = data.read_all()
     splits: dict[str, SplitInspection] = {}
     histograms: dict[str, NDArray[numpy.int64]] = {}
@@ -137,10 +141,10 @@ def inspect_data(
     both = "train" in pairs and validation
     shared = count_shared(pairs["train"], pairs[validation[0]]) if both else None
     results = InspectionResults(str(dataset), model_name_or_path, max_seq_length, splits, shared)
-    if output_dir:
+    if output_dir is not None:
         with staged(output_dir) as folder:
-            results.write(folder / "inspect_results.json")
-            length_histogram(histograms, max_seq_length, folder / "length_histogram.png")
+            results.write(folder / RESULTS)
+            length_histogram(histograms, max_seq_length, folder / HISTOGRAM)
     return results
 
 

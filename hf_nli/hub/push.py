@@ -27,9 +27,10 @@ from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
 from hf_nli.hub.connection import WAITS, WHOLE, Connection
 from hf_nli.inference.predictor import predict
-from hf_nli.model.folder import CARD, CONVERSION, EVALUATIONS, MODEL, PUBLISHED, TOKENIZER
+from hf_nli.model.folder import CARD, CONFIG, CONVERSION, EVALUATIONS, MODEL, PUBLISHED, TOKENIZER
 from hf_nli.model.load import load_model
 from hf_nli.model.reports import FolderReports, read_reports
+from hf_nli.model.source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,12 @@ def push(
         waits: The seconds between tries where the Hub doesn't answer.
 
     Raises:
-        InputError: If the folder isn't a model's, the Hub refuses, or what is read back differs.
+        InputError: If the folder isn't a model's or names code, the Hub refuses, or what is read back differs.
     """
     folder, hub = Path(model_name_or_path), Connection(repo_id, waits)
-    if not folder.is_dir():
+    if not ModelSource(str(model_name_or_path)).is_here:
         raise InputError(f"{model_name_or_path}: no such folder; only a model folder on disk can be pushed")
+    _refuse_code(folder)
     check(repo_id, waits)
     message = commit_message or f"Push {folder.resolve().name} with hf_nli"
     with tempfile.TemporaryDirectory() as staging:
@@ -120,6 +122,15 @@ def check(repo_id: str, waits: Sequence[float] = WAITS) -> None:
         user = hub.retry(HfApi().whoami)
     if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise InputError("the token can only read; make one that may write at https://huggingface.co/settings/tokens")
+
+
+def _refuse_code(folder: Path) -> None:
+    """Refuses to publish what would tell others to run code that isn't published."""
+    for name in (CONFIG, "tokenizer_config.json"):
+        if "auto_map" in (ModelSource(str(folder)).read_object(name) or {}):
+            raise InputError(
+                f"{folder}: {name} names code of its own (auto_map), which isn't published; take that out"
+            )
 
 
 def _stage(folder: Path, staging: Path, reports: FolderReports) -> dict[str, Path]:

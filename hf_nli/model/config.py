@@ -12,6 +12,7 @@ from hf_nli.core.errors import InputError
 from hf_nli.model.folder import CONFIG
 from hf_nli.model.source import ModelSource
 
+_SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")  # as all kinds of models call them
 _MANY = 100  # of layers, which are built quickly, and of labels
 
 
@@ -34,7 +35,12 @@ def read_config(source: ModelSource, tensors: int) -> PretrainedConfig:
         if re.search("layers?($|_)|_groups?($|_)", key) and value > limit:
             raise InputError(f"{source.name}: {CONFIG}: {key} is {value}; its weights have {tensors} tensors")
     with source.told(f"{CONFIG} describes no {kind} model"):
-        return AutoConfig.from_pretrained(source.name, **source.options)
+        config: PretrainedConfig = AutoConfig.from_pretrained(source.name, **source.options)
+    for key in _SIZES:
+        if (value := getattr(config, key, 1)) == 0:
+            raise InputError(f"{source.name}: {CONFIG}: {key} is {value}; it must be at least 1")
+    vars(config).pop("auto_map", None)  # code, which is never run, and isn't handed on
+    return config
 
 
 def check_config(source: ModelSource, content: dict[str, Any]) -> str:

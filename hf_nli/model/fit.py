@@ -55,10 +55,11 @@ def check_tokenizer(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> 
     if tokenizer.pad_token_id is None:
         raise InputError(f"{source.name}: tokenizer_config.json names no pad_token, which batches need")
     length = tokenizer.model_max_length
-    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= SHORTEST_PAIR:
+    whole = isinstance(length, int | float) and not isinstance(length, bool) and not length % 1
+    if not whole or length < SHORTEST_PAIR:
         raise InputError(
-            f"{source.name}: tokenizer_config.json: model_max_length is {length!r}; it must be a number, at least "
-            f"{SHORTEST_PAIR}"
+            f"{source.name}: tokenizer_config.json: model_max_length is {length!r}; it must be a whole number, at "
+            f"least {SHORTEST_PAIR}"
         )
 
 

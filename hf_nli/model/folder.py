@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hf_nli.core.disk import check_output, disk_errors
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import joint_sha256, locked
 from hf_nli.core.hub_ids import hub_id
-from hf_nli.core.staging import Staging
+from hf_nli.core.staging import staging
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ _OURS = (
     *("eval_results.json", "confusion_matrix.png", "predictions.jsonl"),
     *("model.onnx*", "export.json", "export_report.json"),
 )
+_FILES = (WEIGHTS, "model.onnx", *(name for name in _OURS if "*" not in name))
 _UNFINISHED = ("checkpoint-*", ".checkpoint-*", LOG, CURVES)
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 _HOLDS_MODEL = ("*.safetensors", "pytorch_model*.bin", "*.onnx")
@@ -87,17 +88,30 @@ def holds_model(folder: str | Path) -> bool:
     return folder.is_dir() and any(_matches(file.name, _HOLDS_MODEL) for file in folder.iterdir() if file.is_file())
 
 
-def refuse_other_model(output_dir: str | Path, overwrite: bool = False) -> None:
+def refuse_other_model(output_dir: str | Path, overwrite: bool = False) -> Path:
     """Refuses a folder that can't become a model folder; to be called before the work.
 
     Args:
-        output_dir: The folder to be written to.
+        output_dir: The folder to be written to, as it was given.
         overwrite: Whether a model in it may be replaced.
 
+    Returns:
+        Where the folder is, or will be.
+
     Raises:
-        InputError: If it holds a model that may not be replaced, or is the current folder: folders are replaced as a
-            whole, and shells and notebooks that are in one would be left in its deleted copy.
+        InputError: If it can't be written to; if it has a name that tokenizers and safetensors can't open, or folders
+            where a model has files; if it holds a model that may not be replaced; or if it is the current folder:
+            folders are replaced as a whole, and shells and notebooks that are in one would be left in its deleted
+            copy.
     """
+    target = check_output(output_dir, files=_FILES)
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{output_dir}: the name isn't UTF-8, which a model's folder has to have, for tokenizers and safetensors; "
+            "choose another --output_dir"
+        ) from None
     if not overwrite and holds_model(output_dir):
         raise InputError(
             f"{output_dir} holds a model already; choose another --output_dir, or replace it with "
@@ -105,6 +119,7 @@ def refuse_other_model(output_dir: str | Path, overwrite: bool = False) -> None:
         )
     if os.path.isdir(output_dir) and os.path.samefile(output_dir, os.curdir):
         raise InputError(f"{output_dir} is the current folder, which can't be replaced; choose another --output_dir")
+    return target
 
 
 @contextmanager
@@ -120,16 +135,14 @@ def model_folder(output_dir: str | Path, overwrite: bool = False, keep: Sequence
         keep: Patterns of names of an earlier model's files that stay, too.
 
     Raises:
-        InputError: If `output_dir` holds a model and `overwrite` is false, is the current folder, or can't be
-            written to.
+        InputError: If `output_dir` can't become a model folder (see `refuse_other_model`), or can't be written to.
     """
-    target = check_output(output_dir)  # a link stays a link
-    refuse_other_model(output_dir, overwrite)
-    with disk_errors(output_dir), closing(Staging(target, whole=True)) as staging:
-        yield staging.new
+    target = refuse_other_model(output_dir, overwrite)  # a link stays a link
+    with disk_errors(output_dir), staging(target, whole=True) as stage:
+        yield stage.new
         with locked(target):
             refuse_other_model(output_dir, overwrite)
-            staging.install(_stale(target, overwrite, keep) if target.exists() else ())
+            stage.install(_stale(target, overwrite, keep) if target.exists() else ())
 
 
 def _stale(folder: Path, overwrite: bool, keep: Sequence[str]) -> list[str]:
@@ -181,7 +194,7 @@ def read_json(folder: str | Path, name: str) -> Any:
 
 
 def read_epochs(folder: str | Path) -> list[dict[str, Any]]:
-    """Reads what the log of a run says of its epochs, from epoch 0, before training, on.
+    """Reads what the log of a run says of its epochs, maybe from epoch 0, before training, on.
 
     Args:
         folder: The folder of the run.

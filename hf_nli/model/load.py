@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_nli.core.errors import InputError
+from hf_nli.core.errors import InputError, listed
 from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels, label_order
 from hf_nli.model.config import check_config, read_config
 from hf_nli.model.fit import check_fit, check_tokenizer, has_tokenizer, longest_input
@@ -101,8 +101,8 @@ def _load_weights(source: ModelSource, config: PretrainedConfig) -> tuple[PreTra
         raise InputError(f"{source.name}: its weights can't be loaded ({' '.join(str(messages[0]).split())})")
     if others := left_out(model, set(loading["unexpected_keys"])):
         raise InputError(
-            f"{source.name}: its weights have {_some(others)}, for which there is no place in the {config.model_type} "
-            f"that {CONFIG} describes"
+            f"{source.name}: its weights have {listed(others, 1)}, for which there is no place in the "
+            f"{config.model_type} that {CONFIG} describes"
         )
     return model, set(loading["missing_keys"]) | {name for name, *_ in loading["mismatched_keys"]}
 
@@ -111,15 +111,11 @@ def _refuse_incomplete(source: ModelSource, model: PreTrainedModel, absent: set[
     """Raises `InputError` if a weight isn't from the files, or isn't finite."""
     if absent:
         raise InputError(
-            f"{source.name}: its file of weights lacks {_some(sorted(absent))}, or has another shape of it, than "
+            f"{source.name}: its file of weights lacks {listed(sorted(absent), 1)}, or has another shape of it, than "
             f"{CONFIG} (model_type {model.config.model_type}) describes"
         )
     if name := broken_weight(model):
         raise InputError(f"{source.name}: the weights are NaN or infinite ({name}); the model is of no use")
-
-
-def _some(names: list[str]) -> str:
-    return names[0] + (f" and {len(names) - 1} others" if len(names) > 1 else "")
 
 
 def _initialise(model: PreTrainedModel, names: set[str], seed: int) -> None:

@@ -17,9 +17,10 @@ from huggingface_hub.errors import EntryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError
 
 from hf_nli.core.errors import InputError
+from hf_nli.core.hub_ids import why_offline
 
 # How a damaged folder, a missing package and an unreachable Hub show in Transformers.
-UNLOADABLE = (
+_UNLOADABLE = (
     OSError,
     ValueError,
     TypeError,
@@ -116,7 +117,7 @@ class ModelSource:
             return InputError(f"{self.name}: not a model folder: no {what}{remedy}")
         return InputError(
             f"{self.name}: not a model folder: no such folder, and no {what} of such a model on the Hub, as far as it "
-            "can be reached"
+            f"can be reached{why_offline()}"
         )
 
     @contextmanager
@@ -132,7 +133,7 @@ class ModelSource:
             raise
         except Exception as error:
             # The tokenizers library raises the bare `Exception`.
-            if type(error) is not Exception and not isinstance(error, UNLOADABLE):
+            if type(error) is not Exception and not isinstance(error, _UNLOADABLE):
                 raise
             what = what or "not a model folder or Hub id that can be loaded"
             raise InputError(f"{self.name}: {what} ({_said(error)})") from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +25,7 @@ from transformers import (
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import DAMAGED_ZIP, is_zip
 from hf_nli.model.folder import CONFIG, WEIGHTS
-from hf_nli.model.source import UNLOADABLE, ModelSource
+from hf_nli.model.source import ModelSource
 
 PICKLE = "pytorch_model.bin"
 # In the order in which Transformers looks for them.
@@ -30,6 +33,12 @@ _FILES = (WEIGHTS, f"{WEIGHTS}.index.json", PICKLE, f"{PICKLE}.index.json")
 _FLOATS = {"F64", "F32", "F16", "BF16", "torch.float64", "torch.float32", "torch.float16", "torch.bfloat16"}
 # What files of encoders hold beside what a classifier takes: harmless, and new poolers come with new heads.
 _LEFT_OVER = {"pooler", "position_ids", "version", "inv_freq"}
+# What `torch.load` raises for a damaged pickle, whose bytes are instructions and can call what PyTorch allows with
+# anything. It is caught around that call alone, whose arguments are right: a mistake of ours isn't taken for damage.
+_DAMAGED_PICKLE: tuple[type[Exception], ...] = (
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError, AssertionError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
+)
 _SMALL = 10**7  # parameters that may be missing, whatever the file holds
 
 
@@ -108,14 +117,31 @@ def _in_pickle(source: ModelSource, path: Path) -> dict[str, Stored]:
     if any(each.compress_type != zipfile.ZIP_STORED for each in members):
         raise InputError(f"{source.name}: {path.name} is compressed, which PyTorch's own files never are")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of unusual pickles
-            content = torch.load(path, map_location="meta", weights_only=True, mmap=zipped)
-    except UNLOADABLE as error:
+        content = unpickled(path, "meta", zipped)
+    except pickle.UnpicklingError as error:
         raise refusal from error
     if not isinstance(content, dict) or not all(map(_is_plain, content.values())):
         raise refusal
     return {str(key): Stored(path.name, tuple(each.shape), str(each.dtype)) for key, each in content.items()}
+
+
+def unpickled(content: Path | io.BytesIO, device: str, mapped: bool) -> object:
+    """Loads what `torch.save` wrote, without running any code that it holds.
+
+    Args:
+        content: The file.
+        device: Where to load it.
+        mapped: Whether to map the file, not to read it; PyTorch does so with a zip alone.
+
+    Raises:
+        pickle.UnpicklingError: If it is damaged, or holds code or objects of other types, as PyTorch words it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come before refusals, and for files that are read well
+            return torch.load(content, map_location=device, weights_only=True, mmap=mapped or None)
+    except _DAMAGED_PICKLE as error:
+        raise pickle.UnpicklingError(str(error)) from error
 
 
 def _is_plain(value: object) -> bool:

@@ -82,19 +82,15 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 
-def find(folder: Path, wanted: str, identity: RunIdentity) -> tuple[Path, RunIdentity]:
+def find(folder: Path, wanted: str) -> Path:
     """Finds the checkpoint to go on from.
 
     Args:
         folder: The folder of the run.
         wanted: "latest" for the newest that is whole (others are logged), or the path of one.
-        identity: What the run has to have in common with the one that wrote it.
-
-    Returns:
-        The checkpoint's folder, and the identity that it was written with.
 
     Raises:
-        InputError: If there is none, it is damaged, or it is another run's.
+        InputError: If there is none, or it is damaged.
     """
     candidates = list_checkpoints(folder)[::-1] if wanted == "latest" else [Path(wanted)]
     if candidates and candidates[0].resolve().parent != folder.resolve():
@@ -102,7 +98,7 @@ def find(folder: Path, wanted: str, identity: RunIdentity) -> tuple[Path, RunIde
     for checkpoint in candidates:
         reason = _damage(checkpoint)
         if reason is None:
-            return checkpoint, _same_run(checkpoint, identity)
+            return checkpoint
         if wanted != "latest":
             raise InputError(f"{checkpoint}: {reason}")
         logger.warning("%s: %s; trying the one before", checkpoint, reason)
@@ -131,7 +127,19 @@ def _damage(checkpoint: Path) -> str | None:
     return None
 
 
-def _same_run(checkpoint: Path, identity: RunIdentity) -> RunIdentity:
+def check_run(checkpoint: Path, identity: RunIdentity) -> RunIdentity:
+    """Refuses to go on from another run's checkpoint.
+
+    Args:
+        checkpoint: What `find` gave.
+        identity: What the run has to have in common with the one that wrote it.
+
+    Returns:
+        The identity that it was written with.
+
+    Raises:
+        InputError: If it is another run's.
+    """
     content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["identity"]
     try:
         written = RunIdentity.from_dict(content)

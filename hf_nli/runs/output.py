@@ -21,8 +21,9 @@ from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.sole_run import sole_run
 from hf_nli.core.staging import link
+from hf_nli.engine.vocabulary import whole_state
 from hf_nli.model.folder import CURVES, LOG, MODEL, TOKENIZER, holds_model, model_folder, refuse_other_model
-from hf_nli.runs.checkpoints import list_checkpoints
+from hf_nli.runs.checkpoints import find, list_checkpoints
 from hf_nli.text.tokenizer import save_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -36,46 +37,74 @@ class RunFolder:
     """Where a run keeps what.
 
     Attributes:
+        output: The folder that the model shall be in.
         checkpoints: Its folder; all is in it.
         model: The best model so far. It is out of sight: until the run is complete, nobody shall take it for one.
         log: The log and the curves; beside an earlier model's that the run goes on from, out of sight, too.
+        resumed: The checkpoint that it goes on from, if it does.
     """
 
+    output: Path
     checkpoints: Path
     model: Path
     log: Path
+    resumed: Path | None = None
+
+    @property
+    def beside(self) -> bool:
+        """Whether all of it is beside the folder that the model shall be in."""
+        return self.checkpoints != self.output
 
 
 @contextmanager
-def run_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Iterator[RunFolder]:
+def run_folder(output_dir: str | Path, resume: str | None, overwrite: bool) -> Iterator[RunFolder]:
     """Gives a run its folder for the time of the block, and keeps other runs out of it; on the main process.
 
-    If the block fails, checkpoints stay, by which the run can go on, and nothing else of it.
+    Nothing in it is changed before the run has `begun`.
 
     Args:
-        output_dir: The folder that the model shall be in.
+        output_dir: The folder that the model shall be in, as it was given.
         resume: The checkpoint to go on from: a path, "latest" or None.
         overwrite: Whether a model in `output_dir` may be replaced.
 
     Raises:
-        InputError: If another run writes it, it can't be written, or what is there may not be replaced.
+        InputError: If another run writes it, it can't be written, what is there may not be replaced, or there is
+            nothing to go on from.
     """
     with sole_run(output_dir):
-        folder = working_folder(output_dir, resume, overwrite)
-        existed, beside = folder.exists(), folder != output_dir
-        model = folder if beside else folder / _UNFINISHED
-        run = RunFolder(folder, model, model if holds_model(folder) else folder)
-        if not beside:
-            shutil.rmtree(model, ignore_errors=True)  # of a run that was killed; a checkpoint has it, too
-        try:
-            yield run
-        except BaseException:
-            if not list_checkpoints(folder):
-                _drop(run, existed)
-            raise
-        finally:
-            if not beside:
-                shutil.rmtree(model, ignore_errors=True)
+        output = Path(output_dir)
+        folder = working_folder(output, resume, overwrite)
+        model = folder if folder != output else folder / _UNFINISHED
+        log = model if holds_model(folder) else folder
+        yield RunFolder(output, folder, model, log, find(folder, resume) if resume else None)
+
+
+@contextmanager
+def begun(run: RunFolder) -> Iterator[None]:
+    """Begins a run; if the block fails, checkpoints stay, by which the run can go on, and nothing else of it.
+
+    Args:
+        run: Where it works; what a run that was killed left there is dropped, unless this one goes on from it.
+    """
+    existed = run.checkpoints.exists()
+    if not run.beside:
+        shutil.rmtree(run.model, ignore_errors=True)  # a checkpoint has it, too
+    elif not run.resumed:
+        if existed:
+            logger.warning("%s: an unfinished run is dropped", run.checkpoints)
+            shutil.rmtree(run.checkpoints)
+        logger.info(
+            "%s stays as it was until the new model is complete; the run works in %s", run.output, run.checkpoints
+        )
+    try:
+        yield
+    except BaseException:
+        if not list_checkpoints(run.checkpoints):
+            _drop(run, existed)
+        raise
+    finally:
+        if not run.beside:
+            shutil.rmtree(run.model, ignore_errors=True)
 
 
 def drop_interrupted(output_dir: Path) -> None:
@@ -86,11 +115,11 @@ def drop_interrupted(output_dir: Path) -> None:
     elif not holds_model(output_dir):
         for checkpoint in list_checkpoints(output_dir):
             shutil.rmtree(checkpoint)
-        _drop(RunFolder(output_dir, output_dir / _UNFINISHED, output_dir), existed=False)
+        _drop(RunFolder(output_dir, output_dir, output_dir / _UNFINISHED, output_dir), existed=False)
 
 
 def _drop(run: RunFolder, existed: bool) -> None:
-    if run.model == run.checkpoints:  # beside the output folder
+    if run.beside:
         shutil.rmtree(run.checkpoints.parent, ignore_errors=True)
         return
     shutil.rmtree(run.model, ignore_errors=True)
@@ -117,26 +146,19 @@ def working_folder(output_dir: Path, resume: str | None, overwrite: bool) -> Pat
         `output_dir`, or the hidden folder; its name is always the same, so that a run that goes on finds it.
 
     Raises:
-        InputError: If `output_dir` holds a model or checkpoints, which may not be replaced.
+        InputError: If `output_dir` can't become a model folder, or holds a model or checkpoints, which may not be
+            replaced.
     """
-    replacement = _replacement(output_dir)
+    replacement, found = _replacement(output_dir), list_checkpoints(output_dir)
+    if found and not overwrite and not resume:
+        raise InputError(
+            f"{output_dir} has {found[-1].name} of an earlier run; go on from it with --resume_from_checkpoint "
+            "latest, choose another --output_dir, or replace it with --overwrite_output_dir"
+        )
+    refuse_other_model(output_dir, overwrite or bool(resume))
     if resume:
         return replacement if overwrite and replacement.exists() else output_dir
-    found = list_checkpoints(output_dir)
-    if not found and not holds_model(output_dir):
-        return output_dir
-    if not overwrite:
-        if found:
-            raise InputError(
-                f"{output_dir} has {found[-1].name} of an earlier run; go on from it with --resume_from_checkpoint "
-                "latest, choose another --output_dir, or replace it with --overwrite_output_dir"
-            )
-        refuse_other_model(output_dir)
-    if replacement.exists():
-        logger.warning("%s: an unfinished run is dropped", replacement)
-        shutil.rmtree(replacement)
-    logger.info("%s stays as it was until the new model is complete; the run works in %s", output_dir, replacement)
-    return replacement
+    return replacement if found or holds_model(output_dir) else output_dir
 
 
 def refuse_unseen(folder: Path) -> None:
@@ -188,8 +210,9 @@ def save_model(
     """
     state = plain_keys(accelerator.get_state_dict(model, unwrap=False))  # all processes gather its shards
     if accelerator.is_main_process:
+        inner = accelerator.unwrap_model(model, keep_torch_compile=False)
         with staged(folder) as temporary:
-            accelerator.unwrap_model(model, keep_torch_compile=False).save_pretrained(temporary, state_dict=state)
+            inner.save_pretrained(temporary, state_dict=whole_state(inner, state))
             check_keys(temporary, keys)
             save_tokenizer(tokenizer, temporary)
     accelerator.wait_for_everyone()

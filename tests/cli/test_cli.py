@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from helpers import d2l_model, write_checkpoint, write_tiny_model
+from helpers import d2l_model, launcher, write_checkpoint, write_tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 
 from hf_nli.cli.run import COMMANDS, main
@@ -22,7 +22,6 @@ SIZES = {"vocab_size": 20, "num_hiddens": 16, "ffn_num_hiddens": 24, "num_heads"
 # `accelerate launch --cpu` starts one process, unless MPI is installed.
 RESULTS = dict.fromkeys((field.name for field in fields(TrainingResults)), 0.0)
 RESULTS = TrainingResults(**RESULTS | {"best_epoch": 1, "examples_per_second": 8778.9, "device": "cpu"})
-TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
@@ -72,7 +71,7 @@ def test_fine_tuning_a_model_of_another_task(pairs, tmp_path, capfd):
     data = ["--dataset", pairs, "--output_dir", str(tmp_path / "run")]
     assert main(["predict", "--model_name_or_path", model, "--premise", "a", "--hypothesis", "b"]) == 2
     labels = ", ".join(stars.values())
-    assert f"its labels are {labels}; needs entailment, neutral, contradiction" in capfd.readouterr().err
+    assert f"labels are {labels}; needs 3: entailment, neutral, contradiction" in capfd.readouterr().err
     assert main(["train", "--model_name_or_path", model, *data, "--max_train_steps", "1", "--seed", "7"]) == 0
     error = capfd.readouterr().err
     told = f"{model} gets a new head for entailment, neutral, contradiction (seed 7): its labels are {labels}\n"
@@ -99,7 +98,7 @@ def test_scripts_on_two_processes_count_each_example_once(model, pairs, tmp_path
     results = json.loads((tmp_path / "run/all_results.json").read_text())
     assert (results["num_processes"], results["num_train_examples"], results["steps"]) == (2, 137, 10)
     flags = ["--model_name_or_path", model, "--dataset", pairs, "--output_dir", tmp_path / "two"]
-    program = [*TWO_PROCESSES, ROOT / "scripts/evaluate_nli.py"]
+    program = [*launcher(), ROOT / "scripts/evaluate_nli.py"]
     result = run(*flags, "--per_device_eval_batch_size", 5, program=program)
     assert result.returncode == 0, result.stderr
     assert len((tmp_path / "two/predictions.jsonl").read_text().splitlines()) == 144

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from hf_nli.cli.run import execute, main
 from hf_nli.core.environment import check_environment, first_process, read_by
 from hf_nli.core.errors import InputError, Interrupted
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 PREDICT = ["predict", "--premise", "a", "--hypothesis", "b", "--model_name_or_path"]
 
 
@@ -42,9 +43,9 @@ def hf_nli_command(*arguments: str, redirect: str = "", **environment: str) -> s
     return subprocess.run(command, capture_output=True, timeout=300, env=environment)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_undoes_what_is_half_written(number, capsys, tmp_path):
-    before = [signal.getsignal(each) for each in SIGNALS]
+@pytest.mark.parametrize("number, code", CODES.items())
+def test_a_signal_undoes_what_is_half_written(number, code, capsys, tmp_path):
+    before = [signal.getsignal(each) for each in CODES]
     half = tmp_path / "half"
 
     def work(signals):
@@ -57,9 +58,9 @@ def test_a_signal_undoes_what_is_half_written(number, capsys, tmp_path):
             assert signal.getsignal(number) == signal.SIG_DFL  # a second one ends the process
             half.unlink()
 
-    assert end("hf-nli x", work, closing=False) == 128 + number
+    assert end("hf-nli x", work, closing=False) == code
     assert capsys.readouterr() == ("", f"hf-nli x: stopped by {number.name}\n")
-    assert list(tmp_path.iterdir()) == [] and [signal.getsignal(each) for each in SIGNALS] == before
+    assert list(tmp_path.iterdir()) == [] and [signal.getsignal(each) for each in CODES] == before
 
 
 @pytest.mark.parametrize("turned_into", [None, InputError("d.csv: can't be loaded (KeyboardInterrupt)"), OSError(5)])
@@ -85,13 +86,31 @@ def test_what_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_while_modules_are_loaded(number, tmp_path):
+def test_signals_that_come_together(capsys, monkeypatch):
+    """As a closed terminal's and a launcher's; those after the first are none of ours, and Python would tell them."""
+
+    def work(signals):
+        signals.at_once = False
+        signal.pthread_sigmask(signal.SIG_BLOCK, CODES)
+        for number in CODES:
+            signal.raise_signal(number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CODES)
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    assert end("x", work, closing=False) in (130, 143)
+    assert re.fullmatch(r"x: stopped by SIG\w+\n", capsys.readouterr().err)
+    assert told == [] and sys.unraisablehook == told.append
+
+
+@pytest.mark.parametrize("command", ["predict", "convert", "inspect", "export"])
+@pytest.mark.parametrize("number, code", CODES.items())
+def test_a_signal_while_modules_are_loaded(number, code, command, tmp_path):
     """Here of a program that waits in the place of torch, whose import takes seconds."""
     (tmp_path / "transformers.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(hf_nli.__file__).parents[1])])}
     process = subprocess.Popen(
-        [sys.executable, "-m", "hf_nli", *PREDICT, "m"],
+        [sys.executable, "-m", "hf_nli", command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -100,7 +119,7 @@ def test_a_signal_while_modules_are_loaded(number, tmp_path):
     assert process.stdout.readline() == "loading\n"
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (128 + number, f"hf-nli predict: stopped by {number.name}\n")
+    assert (process.returncode, error) == (code, f"hf-nli {command}: stopped by {number.name}\n")
 
 
 def test_an_interrupted_run_says_how_to_go_on(capsys):
@@ -131,6 +150,7 @@ CAUSES = {
     "full disk": (OSError(errno.ENOSPC, "No space left on device", "o/model"), "o/model: No space left on device;"),
     "read-only": (OSError(errno.EROFS, "Read-only file system", b"o\xff"), r"o\udcff: Read-only file system; "),
     "no folder": (FileNotFoundError(errno.ENOENT, "No such file or directory"), "the current folder was deleted"),
+    "files": (OSError(errno.EMFILE, "Too many open files"), "Too many open files; close other programs, or raise"),
     "memory": (MemoryError(), "not enough memory"),
     "torch's": (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory"),
     "other library's pipe": (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a fault of hf-nli's own, BrokenPipeError"),
@@ -264,7 +284,12 @@ def test_a_folder_of_a_name_that_is_no_utf_8(command, tmp_path, capsys):
     needed |= {"export": ["--model_name_or_path", "m"]}
     assert main([command, *needed.get(command, []), "--output_dir", str(tmp_path / "o\udcff")]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and r"o\udcff: the name isn't UTF-8" in error and list(tmp_path.iterdir()) == []
+    assert (
+        error.count("\n") == 1
+        and r"o\udcff" in error
+        and "the name isn't UTF-8" in error
+        and list(tmp_path.iterdir()) == []
+    )
 
 
 def test_a_quickstart_that_is_stopped_can_be_started_again(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ from hf_nli.cli.parser import nearest
 from hf_nli.cli.quickstart import quickstart
 from hf_nli.cli.reproduce import reproduce
 from hf_nli.cli.run import COMMANDS, main
-from hf_nli.settings.options import DataOptions, RunOptions
+from hf_nli.settings.options import DataOptions, PredictorOptions, RunOptions, TextOptions
 from hf_nli.settings.recipe import Recipe
 
 TRAIN = ["train", "--model_name_or_path", "m", "--dataset", "d", "--output_dir", "o"]
@@ -141,19 +141,21 @@ FUNCTIONS = {
     "train": hf_nli.train,
     "evaluate": hf_nli.evaluate,
     "inspect": hf_nli.inspect_data,
-    "predict": hf_nli.predict,
+    "predict": hf_nli.predict_file,
     "export": hf_nli.export,
     "push": hf_nli.push,
     "reproduce": reproduce,
     "quickstart": quickstart,
 }
-OBJECTS = {Recipe: "recipe", DataOptions: "data_options", RunOptions: "run_options"}
-# What the command line alone has; `predict` in Python takes a loaded model, and many pairs.
+OBJECTS = {Recipe: "recipe", DataOptions: "data_options", RunOptions: "run_options", TextOptions: "text_options"}
+# What the command line alone has; `predict_file` gets a function that loads a `Predictor`, which has its own.
 OF_THE_COMMAND = {
     "train": {"push_to_hub", "hub_model_id"},
-    "predict": {"model_name_or_path", "revision", "premise", "hypothesis"},
+    "predict": {"model_name_or_path", "revision", "device", "dtype", "backend", "int8", "premise", "hypothesis"}
+    | {"input_file", "output_file"}
+    | {each.name for each in fields(PredictorOptions)},
 }
-OF_PYTHON = {"predict": {"model", "tokenizer", "pairs", "batch_size"}, "push": {"waits"}}
+OF_PYTHON = {"predict": {"load", "input_file", "output_file"}, "push": {"waits"}}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

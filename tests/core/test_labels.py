@@ -24,7 +24,8 @@ def test_label_order():
 def test_other_labels(labels):
     config = BertConfig(id2label=dict(enumerate(labels)))
     assert not has_nli_labels(config)
-    with pytest.raises(InputError, match=f"labels are {', '.join(labels)}; needs entailment, neutral, contradiction"):
+    words = f"its {len(labels)} labels are {', '.join(labels)}; needs 3: entailment, neutral, contradiction"
+    with pytest.raises(InputError, match=words):
         label_order(config)
 
 

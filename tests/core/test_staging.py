@@ -1,11 +1,11 @@
 """A folder changes as a whole or not at all: mounted, closed, in the way, full, or killed in the middle."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from hf_nli.core.disk import check_output
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
-from hf_nli.core.staging import Staging, clean, link
+from hf_nli.core.staging import clean, link, staging
 from hf_nli.model.folder import model_folder
 
 NEW = {"config.json": "new", "deep/model.safetensors": "new", "added": "new"}
@@ -138,7 +138,7 @@ def test_a_file_that_may_not_be_replaced(whole, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hf_nli.core.staging import Staging
+from hf_nli.core.staging import staging
 times, replace = int(sys.argv[2]), os.replace
 def killing(*paths):
     global times
@@ -147,11 +147,11 @@ def killing(*paths):
     times -= 1
     replace(*paths)
 os.replace = killing
-staging = Staging(Path(sys.argv[1]))
-for name in ("config.json", "deep/model.safetensors", "added"):
-    (staging.new / name).parent.mkdir(exist_ok=True)
-    (staging.new / name).write_text("new")
-staging.install(["mine"])
+with staging(Path(sys.argv[1])) as stage:
+    for name in ("config.json", "deep/model.safetensors", "added"):
+        (stage.new / name).parent.mkdir(exist_ok=True)
+        (stage.new / name).write_text("new")
+    stage.install(["mine"])
 """
 
 
@@ -164,10 +164,32 @@ def test_what_a_killed_process_had_begun_to_swap_is_put_back(times, tmp_path):
     assert read(tmp_path) == {f"out/{name}": text for name, text in OLD.items()}
 
 
+def test_a_disk_that_is_full_when_the_swap_begins(tmp_path, monkeypatch):
+    """Then nothing is swapped, and nothing stays that the next run would take for a swap that was begun."""
+    target = write(tmp_path / "target", OLD)
+    monkeypatch.chdir(target)  # so that another folder can't take its place
+    text = Path.write_text
+
+    def full(path, *arguments, **options):
+        if "journal" in path.name:
+            text(path, "")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return text(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(InputError, match="No space left"), staged(target) as folder:
+            write(folder, NEW)
+    assert read(target) == OLD and [path.name for path in tmp_path.iterdir()] == ["target"]
+    with staged(target) as folder:
+        write(folder, NEW)
+    assert read(target) == OLD | NEW
+
+
 def test_leftovers_are_cleaned_but_not_those_of_a_live_run(tmp_path):
     write(tmp_path / ".out.0123abcd", NEW)
     write(tmp_path / ".out.notes", {"file": "theirs"})
-    with closing(Staging(tmp_path / "out")) as live:
+    with staging(tmp_path / "out") as live:
         assert not (tmp_path / ".out.0123abcd").exists()
         with staged(tmp_path / "out") as folder:
             write(folder, NEW)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import launcher
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_nli.cli.run import main
@@ -45,7 +46,7 @@ def test_the_books_recipe_on_local_copies(sample, tmp_path, capsys):
 
 
 def test_two_processes_convert_once_and_speak_once(sample, tmp_path):
-    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "hf_nli"]
+    program = [sys.executable, *launcher(), "-m", "hf_nli"]
     settings = ["--recipe", "tuned", "--max_train_steps", "4"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     command = [*program, *flags(sample, tmp_path / "out", *settings)]

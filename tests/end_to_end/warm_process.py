@@ -9,7 +9,9 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -68,15 +70,31 @@ class Ended:
 
 def forked(call: Call) -> Ended:
     """Runs a command in a fork."""
+    return finished(forking(call), call)
+
+
+def forking(call: Call) -> BaseProcess:
+    """Starts a command in a fork, and doesn't wait for it."""
     call.streams[0].write_text(call.stdin)
     process = PROCESSES.Process(target=_run, args=(call,))
     process.start()
-    process.join(call.limit)
-    killed = process.is_alive()
-    if killed:
+    return process
+
+
+def finished(process: BaseProcess | subprocess.Popen[bytes], call: Call) -> Ended:
+    """Waits for a command that was started, and kills it after its time."""
+    popen = isinstance(process, subprocess.Popen)
+    wait = process.wait if popen else process.join
+    with suppress(subprocess.TimeoutExpired):
+        wait(call.limit)
+    code = process.returncode if popen else process.exitcode
+    if code is None:
         process.kill()
-        process.join()
-    return _ended(None if killed else process.exitcode, call)
+        wait()
+    output, errors = (
+        path.read_text("utf-8", "backslashreplace") if path.exists() else "" for path in call.streams[1:]
+    )
+    return Ended(code, output, errors)
 
 
 def started(call: Call) -> subprocess.Popen[bytes]:
@@ -93,26 +111,13 @@ def started(call: Call) -> subprocess.Popen[bytes]:
 def real(call: Call) -> Ended:
     """Runs a command as people do."""
     process = started(call)
-    try:
-        if call.signal:
-            number, seconds = call.signal
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                process.send_signal(number)
-        code: int | None = process.wait(call.limit)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        code = None
-    return _ended(code, call)
-
-
-def _ended(code: int | None, call: Call) -> Ended:
-    output, errors = (
-        path.read_text("utf-8", "backslashreplace") if path.exists() else "" for path in call.streams[1:]
-    )
-    return Ended(code, output, errors)
+    if call.signal:
+        number, seconds = call.signal
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+    return finished(process, call)
 
 
 def _prepare(call: Call) -> None:

@@ -197,6 +197,15 @@ def test_tokens_are_never_published(folder, hub):
     assert not hub.repositories.get(REPO) or list(hub.files(REPO)) == [".gitattributes"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_code_is_never_published(name, folder, hub):
+    content = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(content | {"auto_map": {"AutoConfig": "mine.Config"}}))
+    with pytest.raises(InputError, match=f": {name} names code"):
+        push(str(folder), REPO)
+    assert REPO not in hub.repositories
+
+
 def test_no_folder(hub, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         push("user/elsewhere", REPO)

@@ -114,7 +114,7 @@ REFUSED = {
     ),
     "huge layers": (config(hidden_size=10**9), r"has the shape \(16,\), config\.json describes \(1000000000,\)"),
     "impossible layers": (config(hidden_size=10**18), r"config\.json describes no classifier that can be built"),
-    "no heads": (config(num_attention_heads=0), r"config\.json describes no classifier that can be built"),
+    "no heads": (config(num_attention_heads=0), r"config\.json: num_attention_heads is 0; it must be at least 1"),
     "unknown activation": (config(hidden_act="foo"), r"config\.json describes no classifier.*'foo'"),
     "size that is a word": (config(hidden_size="wide"), r"config\.json describes no bert model.*hidden_size"),
     "more layers": (config(num_hidden_layers=3), r"lacks bert\.encoder\.layer\.1\.\S+ and 31 others"),

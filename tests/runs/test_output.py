@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 from hf_nli.core.errors import InputError
 from hf_nli.runs.checkpoints import list_checkpoints
 from hf_nli.runs.output import (
+    begun,
     check_keys,
     drop_interrupted,
     keep_best,
@@ -62,8 +63,10 @@ def test_a_run_that_replaces_works_beside_and_is_found_again(tmp_path, caplog):
     assert working_folder(model, "latest", overwrite=True) == folder
     assert working_folder(model, "latest", overwrite=False) == model
     caplog.set_level(logging.WARNING, "hf_nli")
-    assert working_folder(model, None, overwrite=True) == folder  # begun anew
-    assert not folder.exists() and "an unfinished run is dropped" in caplog.text
+    with run_folder(model, None, overwrite=True) as run:
+        assert run.checkpoints == folder and folder.exists()  # as long as the new one may be refused
+        with begun(run):
+            assert not folder.exists() and "an unfinished run is dropped" in caplog.text
     finished(folder, b"new")
     put_in_place(folder, model)
     assert (model / "model.safetensors").read_bytes() == b"new" and list(tmp_path.iterdir()) == [model]
@@ -74,12 +77,12 @@ def test_what_is_left_of_a_run_that_fails(tmp_path):
         if existed:
             (tmp_path / "run").mkdir()
             (tmp_path / "run/notes.txt").touch()
-        with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run:
+        with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run, begun(run):
             finished(run.model)
             (run.log / "train_log.jsonl").touch()
             raise KeyError
         assert [path.name for path in tmp_path.rglob("*")] == ["run", "notes.txt"] * existed
-    with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run:
+    with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False) as run, begun(run):
         (run.checkpoints / "checkpoint-3").mkdir()
         raise KeyError
     assert list_checkpoints(tmp_path / "run")  # by which it can go on
@@ -89,7 +92,7 @@ def test_what_is_left_of_a_run_that_fails(tmp_path):
 
 def test_a_run_beside_a_model_leaves_it_alone(tmp_path):
     model = finished(tmp_path / "model")
-    with pytest.raises(KeyError), run_folder(model, None, overwrite=True) as run:
+    with pytest.raises(KeyError), run_folder(model, None, overwrite=True) as run, begun(run):
         finished(run.model, b"new")
         raise KeyError
     drop_interrupted(model)
@@ -172,3 +175,28 @@ def test_shared_weights_are_saved_once(tmp_path):
     assert max(map(len, keys)) == 3
     model.save_pretrained(tmp_path)
     check_keys(tmp_path, keys)
+
+
+@pytest.mark.parametrize("resume", [None, "latest"])
+def test_a_run_that_is_refused_before_it_begins_changes_nothing(resume, tmp_path):
+    """Neither what an earlier run left, nor what is of no run."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/train_log.jsonl").write_text("{}")
+    if resume is None:
+        with pytest.raises(KeyError), run_folder(tmp_path / "run", None, overwrite=False):
+            raise KeyError
+    else:
+        with (
+            pytest.raises(InputError, match="no checkpoint to resume from"),
+            run_folder(tmp_path / "run", resume, True),
+        ):
+            pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "train_log.jsonl"]
+
+
+def test_a_run_cannot_replace_the_current_folder(tmp_path, monkeypatch):
+    """It would be told so when it is done."""
+    monkeypatch.chdir(tmp_path)
+    for resume in (None, "latest"):
+        with pytest.raises(InputError, match="is the current folder"):
+            working_folder(tmp_path, resume, overwrite=True)

@@ -32,8 +32,9 @@ def names(run):
 
 
 def test_the_latest_is_found(run):
-    assert checkpointing.find(run, "latest", IDENTITY) == (run / "checkpoint-10", IDENTITY)
-    assert checkpointing.find(run, str(run / "checkpoint-2"), IDENTITY)[0] == run / "checkpoint-2"
+    assert checkpointing.find(run, "latest") == run / "checkpoint-10"
+    assert checkpointing.find(run, str(run / "checkpoint-2")) == run / "checkpoint-2"
+    assert checkpointing.check_run(run / "checkpoint-10", IDENTITY) == IDENTITY
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(run):
@@ -41,7 +42,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(run):
         (folder / "weights.bin").write_bytes(bytes(1000))
         raise ZeroDivisionError
     assert names(run) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
-    assert checkpointing.find(run, "latest", IDENTITY)[0].name == "checkpoint-10"
+    assert checkpointing.find(run, "latest").name == "checkpoint-10"
     checkpointing.prune(run, None)
     assert names(run) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
 
@@ -69,29 +70,29 @@ DAMAGE = {
 def test_a_damaged_one_is_reported_and_the_one_before_is_used(damage, run, caplog):
     caplog.set_level(logging.WARNING, "hf_nli")
     DAMAGE[damage](run / "checkpoint-10")
-    assert checkpointing.find(run, "latest", IDENTITY)[0] == run / "checkpoint-9"
+    assert checkpointing.find(run, "latest") == run / "checkpoint-9"
     assert "checkpoint-10: a damaged checkpoint" in caplog.text
     with pytest.raises(InputError, match="checkpoint-10: a damaged checkpoint"):
-        checkpointing.find(run, str(run / "checkpoint-10"), IDENTITY)
+        checkpointing.find(run, str(run / "checkpoint-10"))
 
 
 def test_nothing_to_resume_from(run, tmp_path):
     for step in (2, 9, 10):
         flip(run / f"checkpoint-{step}")
     with pytest.raises(InputError, match="run: no checkpoint to resume from"):
-        checkpointing.find(run, "latest", IDENTITY)
+        checkpointing.find(run, "latest")
     with pytest.raises(InputError, match="new: no checkpoint to resume from"):
-        checkpointing.find(tmp_path / "new", "latest", IDENTITY)
+        checkpointing.find(tmp_path / "new", "latest")
     with pytest.raises(InputError, match="checkpoint-3: no such checkpoint"):
-        checkpointing.find(run, str(run / "checkpoint-3"), IDENTITY)
+        checkpointing.find(run, str(run / "checkpoint-3"))
 
 
 def test_another_runs_checkpoint_is_refused(run, tmp_path):
     other = dataclasses.replace(IDENTITY, recipe=Recipe(learning_rate=1e-2), train_data="xyz")
     with pytest.raises(InputError, match="another run .the training data changed; learning_rate 0.001 there, 0.01"):
-        checkpointing.find(run, "latest", other)
+        checkpointing.check_run(run / "checkpoint-10", other)
     with pytest.raises(InputError, match="checkpoint-2 is not in .*other"):
-        checkpointing.find(tmp_path / "other", str(run / "checkpoint-2"), IDENTITY)
+        checkpointing.find(tmp_path / "other", str(run / "checkpoint-2"))
 
 
 def test_the_newest_are_kept(run):
@@ -118,7 +119,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     with checkpointing.writing(Accelerator(), tmp_path / "run", 1, IDENTITY) as folder:
         torch.save({"epoch": Code(tmp_path / "was_run")}, folder / "custom_checkpoint_0.pkl")
     with pytest.raises(InputError, match="checkpoint-1: a damaged checkpoint"):
-        checkpointing.find(tmp_path / "run", str(tmp_path / "run/checkpoint-1"), IDENTITY)
+        checkpointing.find(tmp_path / "run", str(tmp_path / "run/checkpoint-1"))
     assert not (tmp_path / "was_run").exists()
 
 
@@ -127,7 +128,7 @@ def test_a_checkpoint_of_another_version(run):
     manifest["identity"] = {"learning_rate": 1e-3}
     (run / "checkpoint-10" / checkpointing.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="written by another version"):
-        checkpointing.find(run, "latest", IDENTITY)
+        checkpointing.check_run(run / "checkpoint-10", IDENTITY)
 
 
 def test_manifest(run):

@@ -16,6 +16,7 @@ import torch
 from helpers import SPECIAL_TOKENS, WORDS
 from safetensors import safe_open
 from safetensors.torch import save
+from transformers import AutoTokenizer
 
 from bad_inputs.forms import bomb, encrypted, zipped
 from bad_inputs.models import Code
@@ -63,6 +64,13 @@ def _plain() -> str:
             for key in sorted(content.keys()):
                 digest.update(key.encode() + content.get_tensor(key).tobytes())
     return digest.hexdigest()
+
+
+def offsets_of_contractions(folder: Path) -> None:
+    """Checks which letters of a text the tokens of the converted model stand for."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "out", trust_remote_code=False)
+    encoded = tokenizer("He isn't here.", add_special_tokens=False, return_offsets_mapping=True)
+    assert encoded["offset_mapping"] == [(0, 2), (3, 5), (5, 8), (9, 13), (13, 14)]
 
 
 def changed(**changes: torch.Tensor | None) -> dict[str, torch.Tensor]:
@@ -128,6 +136,7 @@ WHOLE = {"d2l/pretrained.params": saved(tiny_state()), "d2l/vocab.json": json.du
 
 TAKEN = [
     taken("plain", tiny_state),
+    done("checkpoint: plain, and the tokenizer's offsets", CONVERT, "carried over", check=offsets_of_contractions),
     taken("module.", lambda: prefixed("module.")),
     taken("_orig_mod.", lambda: prefixed("_orig_mod."), real=True),
     taken("_orig_mod.module.", lambda: prefixed("_orig_mod.module.")),
@@ -190,7 +199,7 @@ STATES = [
     parameters("a quantized tensor", with_tensor(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), HEAD,
         "qint8|floating|quantized"),
     parameters("no width", lambda: tiny_state(num_hiddens=0), "width|size|0|shape"),
-    *[parameters(f"{length} positions", lambda length=length: tiny_state(max_len=length), "max_len|position",
+    *[parameters(f"{length} positions", lambda length=length: tiny_state(max_len=length), "pos_embedding",
           str(length))
       for length in (0, 1, 2, 4)],
     parameters("a block left out", lambda: {n.replace("blks.0", "blks.1"): t for n, t in tiny_state().items()},

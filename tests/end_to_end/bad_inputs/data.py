@@ -118,6 +118,9 @@ ROWS: list[Row] = [
                 "-")))),
     refused("folder: reproduce, no test split", REPRODUCE + "--dataset f", "test",
             files=folder(("train.jsonl", JSON * 4), ("dev.jsonl", JSON))),
-    refused("folder: reproduce, nothing to go on from", REPRODUCE + "--resume_from_checkpoint latest", "checkpoint",
-            late=True),
+    refused("folder: reproduce, nothing to go on from", REPRODUCE + "--resume_from_checkpoint latest", "checkpoint"),
+    refused("folder: reproduce, a checkpoint of another folder", REPRODUCE + "--resume_from_checkpoint nope", "nope",
+            "out/model"),
+    refused("folder: reproduce, a precision that isn't here", REPRODUCE + "--mixed_precision fp16", "fp16", "GPU"),
+    refused("folder: reproduce, a tracker that isn't here", REPRODUCE + "--report_to wandb", "wandb", "pip install"),
 ]  # fmt: skip

@@ -29,6 +29,18 @@ COMMANDS = {
         ("push_to_hub", PUSH))},
 }  # fmt: skip
 
+# Flags whose value is that of a shell's variable that isn't set.
+EMPTY = {
+    "convert": ("source", "vocab", "text_sample", "revision"),
+    "train": ("model_name_or_path", "dataset", "validation_dataset", "resume_from_checkpoint", "revision", "license",
+        "dataset_config", "hub_model_id"),
+    "evaluate": ("dataset", "split", "revision"), "predict": ("model_name_or_path", "revision"),
+    "inspect": ("model_name_or_path",), "export": ("model_name_or_path",), "push": ("model_name_or_path", "repo_id"),
+    "reproduce": ("source", "dataset", "resume_from_checkpoint"),
+    "the Trainer": ("output_dir", "validation_dataset", "resume_from_checkpoint"),
+    "compare_truncation": ("output_dir", "validation_dataset"),
+}  # fmt: skip
+
 
 def wrong(command: str, flags: str, *words: str, **settings: object) -> Row:
     """A flag's value that isn't one."""
@@ -46,6 +58,9 @@ UNKNOWN = [
     refused("flag: --epochs", TRAIN + "--epochs 3", "--epochs", "--num_train_epochs", real=True),
     refused("flag: --lr", TRAIN + "--lr 3", "--lr"),
     refused("flag: --batch_size", EVALUATE + "--batch_size=3", "--batch_size", "--per_device_eval_batch_size"),
+    *[refused(f"flag: {name}, an empty {flag}", f"{COMMANDS[name]}--{flag} ''", f"--{flag}", "empty")
+      for name, flags in EMPTY.items() for flag in flags],
+    done("flag: predict, an empty text", PREDICT + "--premise ''", '"label"'),
     refused("flag: an abbreviation", TRAIN + "--recip d2l", "--recip", "--recipe"),
     refused("flag: one dash", TRAIN + "-seed 3", "-seed"),
     refused("flag: a newline in it", TRAIN + "'--no\nsuch' 3", r"--no\\nsuch"),
@@ -106,10 +121,9 @@ NUMBERS = [
     wrong("reproduce", "--recipe foo", "tuned"),
     wrong("cache", "--clear maybe", "maybe"),
     refused("flag: the recipe's name, in train's words", TRAIN + "--recipe foo", "^hf-nli train", "tuned", "d2l-base"),
-    refused("flag: --resume_from_checkpoint nope", TRAIN + "--resume_from_checkpoint nope", "nope|checkpoint",
-        late=True),
+    refused("flag: --resume_from_checkpoint nope", TRAIN + "--resume_from_checkpoint nope", "nope|checkpoint"),
     refused("flag: --resume_from_checkpoint of a file", TRAIN + "--resume_from_checkpoint pairs.jsonl",
-        "pairs.jsonl|checkpoint", late=True),
+        "pairs.jsonl|checkpoint"),
     either("flag: --revision of a folder here", PREDICT + "--revision x", "revision", right=("label",)),
     refused("flag: a learning rate that ends in NaN", TRAIN + "--learning_rate 1e30 --max_train_steps 3",
         "nan|inf|finite",
@@ -138,6 +152,16 @@ NUMBERS = [
         EVALUATE + "--per_device_eval_batch_size 7 --per_device_eval_batch_size 2", "on 36 pairs"),
 ]  # fmt: skip
 
+EMPTY = [
+    wrong(command, f"--{name} ''", "empty") for command, names in {
+        "convert": "vocab text_sample revision",
+        "train": "validation_dataset revision license hub_model_id resume_from_checkpoint dataset_config "
+            "dataset_revision premise_column",
+        "evaluate": "split revision label_column", "inspect": "model_name_or_path output_dir", "predict": "revision",
+        "export": "revision", "push": "revision commit_message license", "reproduce": "source",
+        "the Trainer": "validation_dataset"}.items() for name in names.split()
+] + [wrong("inspect", "--model_name_or_path '  '", "empty")]  # fmt: skip
+
 COMMAND_NAMES = [
     done("help: --version", "--version", r"^hf-nli \d+\.\d+", real=True),
     done("help: --help", "--help", "convert", "quickstart"),
@@ -157,4 +181,4 @@ COMMAND_NAMES = [
     refused("help: a newline in the command", "'tra\nin'", r"tra\\nin", "train"),
 ]  # fmt: skip
 
-ROWS = [*UNKNOWN, *NUMBERS, *COMMAND_NAMES]
+ROWS = [*UNKNOWN, *NUMBERS, *EMPTY, *COMMAND_NAMES]

@@ -12,6 +12,8 @@ from bad_inputs.rows import (
     INSPECT,
     REPRODUCE,
     TRAIN,
+    TRAINER,
+    TRUNCATION,
     Row,
     done,
     either,
@@ -23,7 +25,8 @@ QUICKSTART = "quickstart --output_dir out "
 # Commands that write a folder, by their names; the last --output_dir counts.
 WRITERS = {
     "convert": CONVERT, "train": TRAIN, "evaluate": EVALUATE, "inspect": INSPECT + "pairs.jsonl ", "export": EXPORT,
-    "reproduce": REPRODUCE,
+    "reproduce": REPRODUCE, "the Trainer": TRAINER,
+    "compare_truncation": TRUNCATION + "--max_seq_lengths 16 ",
 }  # fmt: skip
 PLACES = WRITERS | {"quickstart": QUICKSTART}
 
@@ -71,7 +74,7 @@ def folder_named(*names: str):
         for name in names:
             path = folder / name
             path.unlink(missing_ok=True)
-            path.mkdir()
+            path.mkdir(parents=True)
             (path / "mine.txt").write_text("mine")
 
     return make
@@ -83,13 +86,26 @@ NO_OVERWRITE = {
     for name, command in WRITERS.items()
     if "--overwrite" in command
 }
+# Folders where a command writes a file.
+IN_A_FILES_PLACE = {
+    **{f"out/{name}": {"convert": CONVERT, "train": TRAIN, "export": EXPORT, "the Trainer": TRAINER +
+        "--output_dir out --overwrite_output_dir "} for name in ("config.json", "model.safetensors", "README.md")},
+    "out/model.onnx": {"export": EXPORT},
+    "out/model/config.json": {"reproduce": REPRODUCE, "quickstart": QUICKSTART},
+    "out/scores/eval_results.json": {"reproduce": REPRODUCE, "quickstart": QUICKSTART},
+    "scores/eval_results.json": {"evaluate": EVALUATE},
+    "scores/predictions.jsonl": {"evaluate": EVALUATE},
+    "scores/inspect_results.json": {"inspect": NEW["inspect"]},
+    "scores/length_histogram.png": {"inspect": NEW["inspect"]},
+    "scores/truncation.json": {"compare_truncation": TRUNCATION + "--max_seq_lengths 16 "},
+}  # fmt: skip
 
 ROWS = [
     *to("''", "no name", "--output_dir", limit=20),
     *to("pairs.jsonl", "a file", r"pairs\.jsonl"),
     *to("pairs.jsonl/out", "below a file", r"pairs\.jsonl", commands=NEW),
     *to("/dev/null", "a device", "/dev/null", commands=NEW),
-    *to("/proc/nowhere", "where nothing can be made", "/proc", commands=NEW),
+    *to("/proc/nowhere", "where nothing can be made", "/proc"),
     *to("x" * 300, "a long name", "long"),
     *to("'no\nsuch\nfile'", "a newline", r"no\\nsuch", commands=NEW, make=lambda f: (f / "no\nsuch\nfile").touch()),
     *[refused(f"folder: a model is there, {name}", command, r"\bout\b", "--overwrite_output_dir|choose another",
@@ -115,20 +131,20 @@ ROWS = [
       for name, command in NEW.items() if name != "inspect"],
     *writes("a link", moved, {"convert": CONVERT, "train": TRAIN}, "out"),
     *writes("a link to nothing", dangling, {"convert": CONVERT, "train": TRAIN, "export": EXPORT}, "out"),
-    *writes("a folder named config.json", folder_named("out/config.json"), {"convert": CONVERT, "train": TRAIN},
-        "config.json"),
-    *writes("a folder named model.safetensors", folder_named("out/model.safetensors"), {"convert": CONVERT,
-        "train": TRAIN}, "model.safetensors"),
-    *writes("a folder named README.md", folder_named("out/README.md"), {"convert": CONVERT, "train": TRAIN},
-        "README.md"),
-    *writes("a folder named eval_results.json", folder_named("scores/eval_results.json"), {"evaluate": EVALUATE},
-        "eval_results.json"),
-    *writes("a folder named inspect_results.json", folder_named("scores/inspect_results.json"),
-        {"inspect": NEW["inspect"]}, "inspect_results.json"),
+    *[refused(f"folder: a folder named {path}, {name}", command, "out|scores", Path(path).name,
+              "folder there", make=folder_named(path))
+      for path, commands in IN_A_FILES_PLACE.items() for name, command in commands.items()],
+    *[refused(f"folder: a file named {path}, {name}", command, path, "is a file",
+              make=lambda f, path=path: (f / path).parent.mkdir(exist_ok=True) or (f / path).touch())
+      for name, command, path in (("reproduce", REPRODUCE, "out/converted"), ("reproduce", REPRODUCE, "out/model"),
+          ("reproduce", REPRODUCE, "out/scores"), ("quickstart", QUICKSTART, "out/model"),
+          ("quickstart", QUICKSTART, "out/scores"), ("quickstart", QUICKSTART, "out/sample"))],
     *writes("a folder named evaluations.json in the model", folder_named("m/evaluations.json"),
         {"evaluate": EVALUATE}, "evaluations.json"),
     refused("folder: the current one", CONVERT + "--output_dir .", "current|choose another"),
-    refused("folder: the current one, train", TRAIN + "--output_dir .", "current|choose another"),
+    *[refused(f"folder: the current one, {name}", command + "--output_dir .", "current|choose another")
+      for name, command in (("train", TRAIN), ("export", EXPORT), ("the Trainer", TRAINER),
+          ("the Trainer that replaces", TRAINER + "--overwrite_output_dir "))],
     either("folder: the data's own", TRAIN + "--output_dir folder", "folder", late=True,
            check=lambda f: (f / "folder/train.jsonl").read_text()),
     either("folder: the checkpoint's own", CONVERT + "--output_dir ck", "ck", late=True,
@@ -140,13 +156,23 @@ ROWS = [
             gone=True),
     refused("folder: the current one is gone, predict", "predict --model_name_or_path m --premise a --hypothesis b",
             "current folder|directory|no such|m", gone=True),
-    done("folder: bytes that aren't text", CONVERT + "--output_dir new\udcff", "carried over"),
-    done("folder: bytes that aren't text, train", TRAIN + "--output_dir new\udcff", "Trained on"),
+    *[refused(f"folder: bytes that aren't text, {name}", command + "--output_dir new\udcff", r"new\\udcff", "UTF-8",
+          "choose another")
+      for name, command in PLACES.items() if name not in ("evaluate", "inspect", "compare_truncation")],
+    *[done(f"folder: bytes that aren't text, {name}", NEW[name] + "--output_dir new\udcff", "pairs")
+      for name in ("evaluate", "inspect")],
     done("folder: any name", CONVERT + "--output_dir '-new % \U0001f600'".replace("'-", "'./-"), "carried over"),
     done("folder: nothing there before", EVALUATE + "--output_dir a/b/c", "on 36 pairs"),
     refused("folder: what fails late leaves it as it was", TRAIN + "--learning_rate 1e30 --num_train_epochs 3",
         "nan|inf|finite", late=True),
     refused("folder: evaluate, what fails leaves it as it was", EVALUATE + "--max_seq_length 2", "max_seq_length"),
+    refused("folder: a log of no run", NO_OVERWRITE["train"] + "--output_dir new --dataset nope.csv", "nope.csv",
+            make=lambda f: (f / "new").mkdir() or (f / "new/train_log.jsonl").write_text("mine")),
+    refused("folder: an unfinished run of it", TRAIN + "--dataset nope.csv", "nope.csv",
+            make=lambda f: (f / ".out.training/out/checkpoint-3").mkdir(parents=True)),
+    refused("folder: checkpoints of an earlier run, reproduce", NO_OVERWRITE["reproduce"], "checkpoint-3",
+            "--resume_from_checkpoint", make=lambda f: (f / "out/model/checkpoint-3").mkdir(parents=True)),
+    refused("folder: another model's, evaluate", EVALUATE + "--output_dir out", r"\bout\b", "another model"),
     refused("folder: no weights, push", "push --model_name_or_path m --repo_id user/name", "token|weights|HF_",
         make=remove("m/model.safetensors")),
     refused("folder: checkpoints of an earlier run", TRAIN.replace("--overwrite_output_dir", "") + "--output_dir new",
@@ -155,10 +181,10 @@ ROWS = [
                 or (f / "new/checkpoint-1/checkpoint.json").write_text("{}")),
     *[refused(f"folder: a checkpoint of {title}", TRAIN.replace("--overwrite_output_dir",
           "") + "--output_dir new --resume_from_checkpoint new/checkpoint-1",
-              "checkpoint-1", late=True, make=lambda f, text=text: (f / "new/checkpoint-1").mkdir(parents=True)
+              "checkpoint-1", make=lambda f, text=text: (f / "new/checkpoint-1").mkdir(parents=True)
                   or (f / "new/checkpoint-1/checkpoint.json").write_text(text))
       for title, text in (("half an object", "{"), ("a list", "[]"), ("no identity", '{"files": {}}'), ("a number",
           "3"), ("other shapes", '{"files": [], "identity": 3}'))],
     refused("folder: nothing to go on from", TRAIN.replace("--overwrite_output_dir",
-        "") + "--output_dir new --resume_from_checkpoint latest", "checkpoint", late=True),
+        "") + "--output_dir new --resume_from_checkpoint latest", "checkpoint"),
 ]  # fmt: skip

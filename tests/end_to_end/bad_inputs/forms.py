@@ -16,7 +16,19 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from bad_inputs.rows import EVALUATE, INSPECT, TRAIN, Content, Row, done, either, refused
+from bad_inputs.rows import (
+    EVALUATE,
+    INSPECT,
+    REPRODUCE,
+    TRAIN,
+    TRAINER,
+    TRUNCATION,
+    Content,
+    Row,
+    done,
+    either,
+    refused,
+)
 
 HEADER = "premise,hypothesis,label\n"
 LINE = "a man runs.,a man eats.,neutral\n"
@@ -67,10 +79,10 @@ def bomb(name: str, declared: int, members: int = 1) -> bytes:
     return local + central + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
 
 
-def parquet(**columns: object) -> bytes:
+def parquet(compression: str = "snappy", **columns: object) -> bytes:
     """A parquet file of these columns."""
     content = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(pyarrow.table(columns), content)
+    pyarrow.parquet.write_table(pyarrow.table(columns), content, compression=compression)
     return content.getvalue().to_pybytes()
 
 
@@ -203,12 +215,10 @@ CONTENT = [
     bad("a zip bomb that says so", "d.zip", lambda: bomb("train.jsonl", 4_000_000_000),
         "bytes|large|big|size|damaged"),
     bad("a zip bomb that lies", "d.zip", lambda: bomb("train.jsonl", 1000, 256), "large|big|size|damaged|more|line 1"),
-    bad("a gzip bomb", "d.jsonl.gz", lambda: gzip.compress(b" " * 2**24) * 256,
-        "large|big|size|line|long|empty|no rows"),
-    bad("a gzip bomb, json", "d.json.gz", lambda: gzip.compress(b"[" + b" " * 2**24) * 256,
-        "large|big|size|line|long|empty"),
-    bad("a gzip bomb, csv", "d.csv.gz", lambda: gzip.compress(b"a" * 2**24) * 256,
-        "large|big|size|line|long|empty|column"),
+    *[bad(f"a gzip bomb{title}", name, lambda piece=piece: gzip.compress(piece) * 256, "become")
+      for title, name, piece in (("", "d.jsonl.gz", b" " * 2**24), (", json", "d.json.gz", b"[" + b" " * 2**24),
+                                 (", csv", "d.csv.gz", b"a" * 2**24))],
+    bad("a parquet bomb", "d.parquet", lambda: parquet("zstd", **{name: [" " * 2**27] for name in PAIR}), "become"),
     good("a byte order mark and other line ends", "d.csv", b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode(), TWO),
     good("old Macintosh's line ends", "d.csv", CSV.replace("\n", "\r"), TWO),
     good("no newline at the end", "d.jsonl", (JSON * 2).strip(), TWO),
@@ -251,7 +261,7 @@ PATHS = [
     special("bytes that aren't text", "\udcff\udcfe.csv", r"\.csv", "no such"),
     special("a null device", "/dev/null", "/dev/null", "regular file|not a file|device|empty"),
     special("a device without an end", "/dev/zero", "/dev/zero", "regular file|not a file|device"),
-    special("standard input", "/dev/stdin", "/dev/stdin", "regular file|not a file|device|pipe"),
+    special("standard input", "/dev/stdin", "/dev/stdin", r"regular file|device|pipe|\.jsonl"),
     special("a pipe that nobody writes", "d.csv", r"d\.csv", "regular file|not a file|pipe|fifo",
             make=lambda folder: os.mkfifo(folder / "d.csv")),
     special("a dangling link", "d.csv", r"d\.csv", "link|no such", make=lambda f: (f / "d.csv").symlink_to("nowhere")),
@@ -273,10 +283,18 @@ PATHS = [
     special("a configuration of files here", "pairs.jsonl --dataset_config x", "Hub",
         "configuration|--dataset_config"),
     refused("path: validation data that aren't there", TRAIN + "--validation_dataset nope.csv", "nope.csv", "no such"),
+    *[refused(f"path: {title} that aren't there, {name}", command + flag, r"nope\.csv", "no such")
+      for title, flag in (("data", "--dataset nope.csv"), ("validation data", "--validation_dataset nope.csv"))
+      for name, command in (("the Trainer", TRAINER), ("compare_truncation", TRUNCATION + "--max_seq_lengths 16 "))],
+    *[refused(f"path: data that aren't there, {name}", command + "--dataset nope.csv", r"nope\.csv", "no such")
+      for name, command in (("train", TRAIN), ("evaluate", EVALUATE), ("reproduce", REPRODUCE),
+          ("inspect with a model", INSPECT + "pairs.jsonl --model_name_or_path m "))],
     refused("path: train, a pipe", TRAIN + "--dataset d.jsonl", r"d\.jsonl", "regular file|not a file|pipe|fifo",
             make=lambda folder: os.mkfifo(folder / "d.jsonl"), limit=20),
     refused("path: evaluate, a split that isn't there", EVALUATE + "--dataset folder --split nope", "nope",
             "train", "validation", "test"),
+    refused("path: train, no training split", TRAIN + "--dataset two", "two", "train", "validation, test",
+            files={"two/dev.csv": CSV, "two/test.csv": CSV}),
     refused("path: evaluate, an empty split name", EVALUATE + "--dataset folder --split ''", "split"),
 ]  # fmt: skip
 

@@ -8,6 +8,19 @@ from bad_inputs.forms import CSV, HEADER, PAIR, parquet
 from bad_inputs.rows import EVALUATE, INSPECT, TRAIN, Row, done, refused
 
 NAMES = " --label_names entailment neutral contradiction"
+# What people write who have a data set already.
+PROGRAM = """
+import sys
+from datasets import Dataset
+from hf_nli import InputError, NLITrainingArguments, make_trainer
+
+rows = Dataset.from_dict({"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [0, -1]})
+try:
+    make_trainer("m", rows, rows, NLITrainingArguments("new", report_to="none"))
+except InputError as error:
+    print(f"program: error: {error}", file=sys.stderr)
+    sys.exit(2)
+"""
 CONTRADICTIONS = r"2 pairs \(0 entailment, 0 neutral, 2 contradiction\)"
 
 
@@ -136,6 +149,8 @@ FLAGS = [
     refused("label: train, the same column twice", TRAIN + "--premise_column premise --hypothesis_column premise",
             "premise", "hypothesis"),
     refused("label: evaluate, a name thrice", EVALUATE + "--label_names neutral neutral neutral", "--label_names"),
+    refused("label: -1 in rows of one's own", "{here}/program.py", "train_pairs", "row 2", "-1", "load_nli",
+            files={"program.py": PROGRAM}),
     refused("label: empty header name", f"{INSPECT}d.csv", r"d\.csv", "premise", files={"d.csv": ",,\n" + HEADER}),
 ]  # fmt: skip
 

@@ -91,7 +91,9 @@ def pickled(folder: Path) -> None:
 
 
 def nothing_ran(folder: Path) -> None:
+    """Checks that no code was run or is named by what was written."""
     assert not (folder / "ran").exists()
+    assert not any("auto_map" in path.read_text() for path in (folder / "out").glob("*config.json"))
 
 
 def with_code(model_type: str, everything: bool = True) -> Callable[[Path], None]:
@@ -279,6 +281,11 @@ CODE = [
                check=nothing_ran)
         for name, command in COMMANDS.items()
     ],
+    refused("code: a known type, push", PUSH, r"\bm\b", r"config\.json", "auto_map", make=with_code("bert")),
+    refused("code: a known type, push of the tokenizer", PUSH, r"\bm\b", r"tokenizer_config\.json", "auto_map",
+            make=tokenizer(auto_map={"AutoTokenizer": ["code.T", None]})),
+    done("code: a known type, train without the tokenizer's", TRAIN, "Trained on", check=nothing_ran,
+         make=both(with_code("bert", everything=False), tokenizer(auto_map={"AutoTokenizer": ["code.T", None]}))),
     *bad("pickled code as weights", pickled, "code|safetensors|pytorch_model.bin", commands=ALL, real=True),
 ]  # fmt: skip
 

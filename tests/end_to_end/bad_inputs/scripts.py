@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from safetensors.torch import load_file, save_file
+
 from bad_inputs.rows import TRAINER, TRUNCATION, Row, done, refused
 
 SETTINGS = {
@@ -26,6 +28,12 @@ def settings(title: str, name: str, content: object, *words: str, **others: obje
 def damaged_results(folder: Path) -> None:
     (folder / "scores/longest_first-16-1").mkdir()
     (folder / "scores/longest_first-16-1/all_results.json").write_text("{")
+
+
+def nan_weights(folder: Path) -> None:
+    weights = load_file(folder / "m/model.safetensors")
+    weights["classifier.bias"].fill_(float("nan"))
+    save_file(weights, folder / "m/model.safetensors", metadata={"format": "pt"})
 
 
 ROWS = [
@@ -60,8 +68,16 @@ ROWS = [
         "--overwrite_output_dir|choose another"),
     refused("script: the Trainer's data", TRAINER + "--dataset nope.csv", r"nope\.csv", "no such"),
     refused("script: a second file", "scripts/finetune_trainer.py a.yaml b.yaml", r"a\.yaml"),
-    refused("script: nothing to resume", TRAINER + "--resume_from_checkpoint nope",
-        "nope|checkpoint"),
+    *[refused(f"script: {title} to resume", f"{TRAINER}--resume_from_checkpoint {path}", path, "no checkpoint",
+              make=make)
+      for title, path, make in (("nothing", "nope", None), ("a file", "pairs.jsonl", None),
+          ("an empty folder", "new/checkpoint-1", lambda f: (f / "new/checkpoint-1").mkdir(parents=True)))],
+    settings("an alias in yaml", "a.yaml", "seed: &a 3\nmax_steps: *a\n", r"a\.yaml", "alias"),
+    refused("script: the Trainer, NaN weights", TRAINER, r"\bm\b", "NaN", make=nan_weights),
+    refused("script: compare_truncation, NaN weights", TRUNCATION + "--max_seq_lengths 16", r"\bm\b", "NaN",
+        make=nan_weights),
+    refused("script: compare_truncation, no model", TRUNCATION + "--max_seq_lengths 16 --model_name_or_path ./nope",
+        "nope", "no such"),
     refused("script: a bad seed", TRUNCATION + "--max_seq_lengths 16 --seeds -1", "seed", "-1", real=True),
     refused("script: a giant seed", TRUNCATION + "--max_seq_lengths 16 --seeds 1 4294967296", "seed", "4294967296"),
     refused("script: a bad length after a good one", TRUNCATION + "--max_seq_lengths 16 -5", "max_seq_length", "-5"),
