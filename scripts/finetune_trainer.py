@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hf_nli.cli.end import end
 from hf_nli.cli.session import session
@@ -75,12 +75,20 @@ def main(signals: Signals) -> None:
     """Trains, validates, and saves the best model with its results."""
     check_environment()
     with session():
+        from transformers import HfArgumentParser
+
         from hf_nli.cli.parser import FlagParser
         from hf_nli.core.processes import on_main
         from hf_nli.core.sole_run import sole_run
         from hf_nli.training.trainer import NLITrainingArguments
 
-        parser = FlagParser((PlaceArguments, DataArguments, NLITrainingArguments), PROG, __doc__)
+        class TrainerFlagParser(FlagParser, HfArgumentParser):
+            """Takes the fields of `TrainingArguments`, too, whose types Transformers' own parser knows."""
+
+            def add_settings(self, settings: Any) -> None:
+                self._add_dataclass_arguments(settings)
+
+        parser = TrainerFlagParser((PlaceArguments, DataArguments, NLITrainingArguments), PROG, __doc__)
         parser.set_defaults(disable_tqdm=False)  # which Trainer turns on where other lines of its are off
         given = sys.argv[1:]
         if len(given) == 1 and given[0].endswith((".json", ".yaml", ".yml")):

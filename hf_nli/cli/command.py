@@ -18,6 +18,8 @@ class Command:
         execute: What runs it and prints; it gets an instance of each dataclass. It imports what it needs when it is
             called, so that help and mistyped flags don't wait for torch.
         modules: What `execute` imports: it is loaded before, while a signal can still end the process at once.
+        check: Refuses input that is missing or can't be read, as far as that can be told without torch and
+            Transformers, before `modules` are loaded; it gets what `execute` gets.
     """
 
     name: str
@@ -25,3 +27,4 @@ class Command:
     settings: tuple[type[Any], ...]
     execute: Callable[..., None]
     modules: tuple[str, ...]
+    check: Callable[..., None] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_nli.cli.checks import check_checkpoint
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP
 
@@ -37,6 +38,11 @@ class ConvertArguments:
         metadata={"help": "Labels of a fine-tuned d2l net's outputs; default: entailment contradiction neutral."},
     )
     overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
+
+
+def check(arguments: ConvertArguments) -> None:
+    """Refuses input that is missing."""
+    check_checkpoint(arguments.source, arguments.vocab)
 
 
 def execute(arguments: ConvertArguments) -> None:
@@ -72,5 +78,10 @@ def execute(arguments: ConvertArguments) -> None:
 
 
 COMMAND = Command(
-    "convert", "turn a d2l checkpoint into a model folder", (ConvertArguments,), execute, ("hf_nli.d2l.convert",)
+    "convert",
+    "turn a d2l checkpoint into a model folder",
+    (ConvertArguments,),
+    execute,
+    ("hf_nli.d2l.convert",),
+    check,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_nli.cli.checks import check_data, check_model
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, REVISION_HELP, PairArguments, model_help
 from hf_nli.settings.options import DataOptions
@@ -26,6 +27,12 @@ class EvaluateArguments(PairArguments):
     mixed_precision: Literal["no", "bf16", "fp16", "auto"] = field(
         default="no", metadata={"help": "Precision of matrix products; no is float32, auto what is fast."}
     )
+
+
+def check(arguments: EvaluateArguments, data_options: DataOptions) -> None:
+    """Refuses input that is missing."""
+    check_model(arguments.model_name_or_path, arguments.revision)
+    check_data(arguments.dataset, data_options, arguments.split or "test")
 
 
 def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
@@ -66,4 +73,5 @@ COMMAND = Command(
     (EvaluateArguments, DataOptions),
     execute,
     ("hf_nli.evaluation.evaluate",),
+    check,
 )

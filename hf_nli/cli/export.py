@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_nli.cli.checks import check_model
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import OVERWRITE_HELP, REVISION_HELP, model_help
 
@@ -19,6 +20,11 @@ class ExportArguments:
     int8: bool = field(default=False, metadata={"help": "Whether to quantize matrices to 8 bits."})
     revision: str | None = field(default=None, metadata=REVISION_HELP)
     overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
+
+
+def check(arguments: ExportArguments) -> None:
+    """Refuses input that is missing."""
+    check_model(arguments.model_name_or_path, arguments.revision)
 
 
 def execute(arguments: ExportArguments) -> None:
@@ -43,4 +49,6 @@ def execute(arguments: ExportArguments) -> None:
     )
 
 
-COMMAND = Command("export", "write a model folder as ONNX", (ExportArguments,), execute, ("hf_nli.inference.export",))
+COMMAND = Command(
+    "export", "write a model folder as ONNX", (ExportArguments,), execute, ("hf_nli.inference.export",), check
+)

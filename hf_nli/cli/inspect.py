@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_nli.cli.checks import check_data, check_model
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP
 from hf_nli.settings.options import DataOptions
@@ -22,6 +23,13 @@ class InspectArguments:
         default=None, metadata={"help": "Folder for inspect_results.json and length_histogram.png."}
     )
     max_seq_length: int = field(default=Recipe.max_seq_length, metadata={"help": "Count the pairs longer than this."})
+
+
+def check(arguments: InspectArguments, data_options: DataOptions) -> None:
+    """Refuses input that is missing."""
+    check_data(arguments.dataset, data_options)
+    if arguments.model_name_or_path:
+        check_model(arguments.model_name_or_path)
 
 
 def execute(arguments: InspectArguments, data_options: DataOptions) -> None:
@@ -46,4 +54,5 @@ COMMAND = Command(
     (InspectArguments, DataOptions),
     execute,
     ("hf_nli.evaluation.inspection",),
+    check,
 )

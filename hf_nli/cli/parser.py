@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from argparse import Action
+import dataclasses
+from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field
 from difflib import SequenceMatcher
-from typing import Any, NoReturn
-
-from transformers import HfArgumentParser
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from hf_nli.core.errors import InputError
 from hf_nli.settings.recipe import RECIPES, Recipe
 
 _TEXTS = {"premise", "hypothesis"}  # which may be empty
+_YES, _NO = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
 
 
-class FlagParser(HfArgumentParser):
+class FlagParser(ArgumentParser):
     """Reads flags, none of them abbreviated, as dataclasses.
+
+    Flags are those that `transformers.HfArgumentParser` makes of a dataclass: --name (--na-me is taken, too), a yes-no
+    one with or without a value, --no_name where the default is yes, lists of words. That class isn't used, as it loads
+    Transformers, which takes longer than all the rest of --help.
 
     Args:
         settings: The dataclasses.
@@ -24,14 +30,33 @@ class FlagParser(HfArgumentParser):
         description: What it does.
     """
 
-    def __init__(self, settings: Iterable[Any], prog: str, description: str | None = None) -> None:
+    def __init__(self, settings: Iterable[type[Any]], prog: str, description: str | None = None) -> None:
         self.known: list[Action] = []
-        super().__init__(settings, prog=prog, description=description, allow_abbrev=False)
+        self.settings = tuple(settings)
+        super().__init__(
+            prog=prog, description=description, allow_abbrev=False, formatter_class=ArgumentDefaultsHelpFormatter
+        )
+        for each in self.settings:
+            self.add_settings(each)
 
     def add_argument(self, *names: Any, **options: Any) -> Action:
         """Adds a flag, as argparse does, and remembers it."""
         self.known.append(super().add_argument(*names, **options))
         return self.known[-1]
+
+    def add_settings(self, settings: type[Any]) -> None:
+        """Adds the flags of a dataclass.
+
+        Args:
+            settings: The dataclass; its fields are bool, int, float, str, `Literal` or a list of one, or None as well.
+        """
+        hints = get_type_hints(settings)
+        for field in dataclasses.fields(settings):
+            names = [f"--{field.name}"] + ([f"--{field.name.replace('_', '-')}"] if "_" in field.name else [])
+            self.add_argument(*names, **_options(field, hints[field.name]))
+            if field.default is True:
+                no = [f"--no_{field.name}", f"--no-{field.name.replace('_', '-')}"]
+                self.add_argument(*no, action="store_false", dest=field.name, help=field.metadata["help"])
 
     def error(self, message: str) -> NoReturn:
         """Refuses in one line, where argparse would print all flags, too.
@@ -72,9 +97,13 @@ class FlagParser(HfArgumentParser):
                 self.error(f"{action.option_strings[0]} is empty; give a value, or leave the flag out")
         for action in required:
             action.required = True
-        if any(kind is Recipe for kind in self.dataclass_types):
+        if Recipe in self.settings:
             self.set_defaults(**RECIPES[given.recipe])
-        return self.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        return self._instances(self.parse_args(argv))
+
+    def _instances(self, given: Namespace) -> tuple[Any, ...]:
+        names = {kind: [field.name for field in dataclasses.fields(kind) if field.init] for kind in self.settings}
+        return tuple(kind(**{name: getattr(given, name) for name in names[kind]}) for kind in self.settings)
 
     def _with_negative_numbers(self, argv: Sequence[str]) -> list[str]:
         """Joins -1e-4 to its flag, as argparse takes it for a flag of its own."""
@@ -96,6 +125,30 @@ class FlagParser(HfArgumentParser):
                 f"{word!r} belongs to no flag; a value that has spaces needs quotes; the nearest flag is {likely}"
             )
         self.error(f"unknown flag {flag}; the nearest is {likely}")
+
+
+def _options(field: Field[Any], hint: Any) -> dict[str, Any]:
+    """What `add_argument` is to know of a field of a dataclass."""
+    kind = get_args(hint)[0] if NoneType in get_args(hint) else hint  # of T | None
+    options = dict(field.metadata)
+    if get_origin(kind) is list:
+        (kind,) = get_args(kind)
+        options["nargs"] = "+"
+    if get_origin(kind) is Literal:
+        options["choices"] = get_args(kind)
+    elif kind is bool:
+        options |= {"type": _yes_or_no, "nargs": "?", "const": True}
+    else:
+        options["type"] = kind
+    if field.default_factory is not MISSING:
+        return options | {"default": field.default_factory()}
+    return options | ({"required": True} if field.default is MISSING else {"default": field.default})
+
+
+def _yes_or_no(word: str) -> bool:
+    if word.lower() not in _YES + _NO:
+        raise ArgumentTypeError(f"{word!r}; it must be {' or '.join(_YES[:2])}, or {' or '.join(_NO[:2])}")
+    return word.lower() in _YES
 
 
 def _is_number(word: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hf_nli.cli.checks import check_model
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import REVISION_HELP, model_help
 from hf_nli.core.environment import first_process, start_accelerate
@@ -76,6 +77,16 @@ class PredictArguments:
             raise InputError("give one pair, with --premise and --hypothesis, or a file of pairs with --input_file")
         if pair and self.output_file != STANDARD:
             raise InputError("--output_file is for --input_file; the answer to one pair goes to standard output")
+
+
+def check(arguments: PredictArguments, options: PredictorOptions, text_options: TextOptions) -> None:
+    """Refuses input that is missing."""
+    from hf_nli.data.records import Records
+    from hf_nli.sources.source import is_at_hand
+
+    if arguments.input_file not in (None, STANDARD) and is_at_hand(arguments.input_file):
+        Records(arguments.input_file, arguments.split, text_options, arguments.skip_bad_rows)
+    check_model(arguments.model_name_or_path, arguments.revision)
 
 
 def execute(arguments: PredictArguments, options: PredictorOptions, text_options: TextOptions) -> None:
@@ -184,4 +195,5 @@ COMMAND = Command(
         "hf_nli.inference.files",
         "hf_nli.inference.stream",
     ),
+    check,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hf_nli.cli.checks import check_model
 from hf_nli.cli.command import Command
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class PushArguments:
     license: str | None = field(
         default=None, metadata={"help": "License of the weights, for the card: mit, apache-2.0, …"}
     )
+
+
+def check(arguments: PushArguments) -> None:
+    """Refuses input that is missing."""
+    check_model(arguments.model_name_or_path)
 
 
 def execute(arguments: PushArguments) -> None:
@@ -56,4 +62,4 @@ def published(report: PushReport) -> str:
     )
 
 
-COMMAND = Command("push", "publish a model folder on the Hub", (PushArguments,), execute, ("hf_nli.hub.push",))
+COMMAND = Command("push", "publish a model folder on the Hub", (PushArguments,), execute, ("hf_nli.hub.push",), check)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hf_nli.cli.checks import check_data
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
 from hf_nli.core.environment import start_accelerate
@@ -51,6 +52,11 @@ class ReproduceArguments:
     dataset: str = field(default="stanfordnlp/snli", metadata=DATASET_HELP)
     recipe: RecipeName = field(default="d2l", metadata=RECIPE_HELP)
     overwrite_output_dir: bool = field(default=False, metadata=OVERWRITE_HELP)
+
+
+def check(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
+    """Refuses input that is missing."""
+    check_data(arguments.dataset, data_options, "train")
 
 
 def execute(arguments: ReproduceArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
@@ -221,4 +227,5 @@ COMMAND = Command(
         "hf_nli.evaluation.evaluate",
         "hf_nli.training.train",
     ),
+    check,
 )

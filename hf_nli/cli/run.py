@@ -60,9 +60,12 @@ def _work(command: Command, prog: str, argv: Sequence[str], signals: Signals) ->
     """Reads the flags, and runs the command when all that it needs is loaded."""
     check_environment()
     with read_by():
-        from hf_nli.cli.parser import FlagParser  # Transformers' parser takes a while
-        from hf_nli.cli.session import session
+        from hf_nli.cli.parser import FlagParser
+        from hf_nli.cli.session import quiet, session
     settings = FlagParser(command.settings, prog, command.summary).parse(argv)
+    if command.check:
+        with quiet():
+            command.check(*settings)
     with session():
         for module in command.modules:
             import_module(module)

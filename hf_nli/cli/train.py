@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hf_nli.cli.checks import check_data, check_model
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP, REVISION_HELP, model_help
 from hf_nli.cli.push import published
@@ -41,6 +42,14 @@ class TrainArguments:
     def destination(self) -> str | None:
         """Where to publish the model, if it shall be."""
         return self.hub_model_id if self.push_to_hub else None
+
+
+def check(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
+    """Refuses input that is missing."""
+    check_model(arguments.model_name_or_path, arguments.revision)
+    check_data(arguments.dataset, data_options, "train")
+    if arguments.validation_dataset:
+        check_data(arguments.validation_dataset, data_options, "validation")
 
 
 def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions, run_options: RunOptions) -> None:
@@ -89,4 +98,5 @@ COMMAND = Command(
         "hf_nli.training.train",
         "hf_nli.hub.push",
     ),
+    check,
 )

@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow
-from datasets import Dataset, Features
 from huggingface_hub import constants
 
 from hf_nli.core.disk import make_folder
 from hf_nli.core.files import staged
+
+if TYPE_CHECKING:  # it takes a second, and files that can't be read are refused before
+    from datasets import Dataset, Features
 
 _ROWS = "rows.arrow"
 
@@ -86,4 +88,6 @@ def write_rows(folder: Path, features: Features, batches: Iterable[Mapping[str, 
 
 def read_rows(folder: Path) -> Dataset:
     """Opens what `write_rows` wrote; the file is mapped into memory, not read."""
+    from datasets import Dataset
+
     return Dataset.from_file(str(folder / _ROWS))

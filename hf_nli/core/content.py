@@ -9,6 +9,8 @@ from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, Literal, TextIO, cast
 
+from hf_nli.core.errors import InputError
+
 Errors = Literal["strict", "surrogateescape"]
 
 # How other files than text begin, once unpacked, and what to do with them.
@@ -143,3 +145,14 @@ def _not_utf8(file: Path) -> DamagedFile:
                 problem = f"can't be loaded, the text is not UTF-8 (byte 0x{line[error.start]:02x}); save it as UTF-8"
                 return DamagedFile(number, problem)
     return DamagedFile(None, "can't be loaded, the text is not UTF-8; save it as UTF-8")
+
+
+def refuse_surrogates(*texts: str) -> None:
+    """Raises `InputError` if a text isn't Unicode: Python reads undecodable bytes as halves of surrogate pairs."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{text!r} holds half of a surrogate pair, which is no character; give the text as UTF-8"
+            ) from error

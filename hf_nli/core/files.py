@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-import pooch
 from filelock import FileLock
 from huggingface_hub import constants
 
@@ -114,6 +113,8 @@ def is_zip(path: str | Path | IO[bytes]) -> bool:
 
 def sha256(path: str | Path) -> str:
     """Computes the SHA-256 of a file, as 64 hexadecimal digits."""
+    import pooch  # it loads a client for downloads
+
     return pooch.file_hash(str(path), alg="sha256")
 
 

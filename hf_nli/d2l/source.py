@@ -39,7 +39,7 @@ def find_checkpoint(
     if source in PUBLISHED:
         path = download(PUBLISHED[source], framework or "pytorch")
     else:
-        path = _fetch(source, revision) if hub_id(source) else Path(source)
+        path = Path(source) if is_at_hand(source) else _fetch(source, revision)
     parameters, vocabulary = _locate(path, source)
     vocabulary = Path(vocab) if vocab else vocabulary
     for file in (parameters, vocabulary):
@@ -49,6 +49,15 @@ def find_checkpoint(
                 "(`convert` takes another vocabulary with --vocab FILE)"
             )
     return path, parameters, vocabulary
+
+
+def is_at_hand(source: str) -> bool:
+    """Whether a checkpoint is here, if there is one: it is neither d2l's to download nor on the Hub.
+
+    Args:
+        source: What `find_checkpoint` takes.
+    """
+    return source not in PUBLISHED and not hub_id(source)
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_nli.core.content import refuse_surrogates
 from hf_nli.core.labels import LABELS, NO_LABEL, label_id, label_set, renamed
-from hf_nli.text.encoding import refuse_surrogates
 
 
 class TwoWayLabel(Exception):

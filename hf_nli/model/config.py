@@ -26,9 +26,7 @@ def read_config(source: ModelSource, tensors: int) -> PretrainedConfig:
     Raises:
         InputError: If there is none, or it can't be right.
     """
-    content = source.read_object(CONFIG)
-    if content is None:
-        raise source.lacks(CONFIG, f"; if it is d2l's checkpoint, run hf-nli convert --source {source.name} first")
+    content = source.read_config()
     kind = check_config(source, content)
     limit = max(_MANY, tensors)
     for key, value in _numbers(content):

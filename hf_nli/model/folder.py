@@ -13,7 +13,6 @@ from typing import Any
 
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError
-from PIL import Image, UnidentifiedImageError
 
 from hf_nli.core.disk import check_output, disk_errors
 from hf_nli.core.errors import InputError
@@ -214,10 +213,12 @@ def speaks_of(path: Path) -> str | None:
     """
     try:
         if path.suffix == ".png":
+            from PIL import Image
+
             with Image.open(path) as image:
                 return image.info.get(SHA256)
         text = path.read_text(encoding="utf-8")
         content = json.loads(text.strip().rpartition("\n")[2] if path.suffix == ".jsonl" else text)
         return content.get(SHA256) if isinstance(content, dict) else None
-    except (OSError, ValueError, RecursionError, UnidentifiedImageError):
+    except (OSError, ValueError, RecursionError):
         return None

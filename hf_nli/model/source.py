@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.hub_ids import why_offline
+from hf_nli.model.folder import CONFIG
 
 # How a damaged folder, a missing package and an unreachable Hub show in Transformers.
 _UNLOADABLE = (
@@ -104,6 +105,17 @@ class ModelSource:
             raise InputError(f"{self.name}: {file} can't be read ({_said(error)})") from error
         if not isinstance(content, dict):
             raise InputError(f"{self.name}: {file} holds a {type(content).__name__}, not an object")
+        return content
+
+    def read_config(self) -> dict[str, Any]:
+        """Reads config.json, without which a folder is no model folder.
+
+        Raises:
+            InputError: If there is none, or it holds no object.
+        """
+        content = self.read_object(CONFIG)
+        if content is None:
+            raise self.lacks(CONFIG, f"; if it is d2l's checkpoint, run hf-nli convert --source {self.name} first")
         return content
 
     def lacks(self, what: str, remedy: str = "") -> InputError:

@@ -7,15 +7,17 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Features
 
 from hf_nli.core.content import Errors, check_unpacked, is_gzip, open_bytes
 from hf_nli.core.errors import reason
 from hf_nli.sources.readers import Fields, Objects, Record
+
+if TYPE_CHECKING:  # it takes a second, and most files don't need it
+    from datasets import Features
 
 # Columns by name, with the names that ids in them stand for, if the file says so.
 Columns = dict[str, list[str] | None]
@@ -44,6 +46,8 @@ class Parquet:
 
     def columns(self, file: Path, errors: Errors) -> Columns:
         """Reads the schema."""
+        from datasets import Features
+
         with _parquet(file) as parquet:
             schema = parquet.schema_arrow
         try:

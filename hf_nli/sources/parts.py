@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow
-from datasets import Dataset
 
 from hf_nli.core.cache import rows_key
 from hf_nli.core.content import Errors
 from hf_nli.core.errors import InputError, reason
 from hf_nli.sources.forms import FORMS, Columns, Form, names_of_ids, records_of, stem_and_suffix
 from hf_nli.sources.readers import Record
+
+if TYPE_CHECKING:  # it takes a second, and files don't need it
+    from datasets import Dataset
 
 # What reading a damaged file raises, in its many forms.
 _UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pyarrow.ArrowException)

@@ -11,10 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
-
-from datasets import DatasetDict, load_dataset, load_from_disk
-from datasets.exceptions import DatasetNotFoundError, DatasetsError
+from typing import TYPE_CHECKING, NoReturn
 
 from hf_nli.core.cache import content_key, kept_folder
 from hf_nli.core.errors import InputError, listed, reason
@@ -22,6 +19,9 @@ from hf_nli.core.files import DAMAGED_ZIP, is_zip, refuse_zip_bomb
 from hf_nli.core.hub_ids import why_offline
 from hf_nli.sources.forms import DAMAGED_FEATURES, FORMS, stem_and_suffix
 from hf_nli.sources.parts import FilePart, Part, TablePart, called, file_key, loading
+
+if TYPE_CHECKING:  # it takes a second, and files don't need it
+    from datasets import DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def open_source(source: str, name: str | None = None, revision: str | None = Non
     if not source.strip():
         raise InputError("the name of the data set is empty; give a file, a folder, or a data set on the Hub")
     here = _is_here(source)
-    if not (here or glob.has_magic(source) or stem_and_suffix(source)[1] in FORMS) and _HUB_NAME.fullmatch(source):
+    if not here and _may_be_on_hub(source):
         return _hub(source, name, revision)
     splits = _local(source, Path(source)) if here else _pattern(source)
     if splits is None:
@@ -74,6 +74,18 @@ def open_source(source: str, name: str | None = None, revision: str | None = Non
     if name or revision:
         raise InputError(f"{source}: a configuration and a revision are for data sets on the Hub")
     return splits
+
+
+def is_at_hand(source: str) -> bool:
+    """Whether `open_source` takes no time: files are only listed, nothing is downloaded, unpacked or loaded.
+
+    Args:
+        source: What it takes.
+    """
+    if not _is_here(source):
+        return not _may_be_on_hub(source)
+    path = Path(source)
+    return not any((path / file).is_file() for file in _SAVED) and not (path.is_file() and is_zip(path))
 
 
 def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
@@ -105,6 +117,12 @@ def _is_here(source: str) -> bool:
     return True
 
 
+def _may_be_on_hub(source: str) -> bool:
+    """Says whether what isn't here could be a data set on the Hub."""
+    is_file = glob.has_magic(source) or stem_and_suffix(source)[1] in FORMS
+    return not is_file and _HUB_NAME.fullmatch(source) is not None
+
+
 def _local(source: str, path: Path) -> dict[str, Split]:
     if not (path.is_dir() or path.is_file()):
         raise InputError(f"{source}: a pipe or a device, not a regular file; write the data to a file first")
@@ -121,6 +139,8 @@ def _local(source: str, path: Path) -> dict[str, Split]:
 def _saved(source: str, path: Path) -> dict[str, Split] | None:
     if not any((path / file).is_file() for file in _SAVED):
         return None
+    from datasets import DatasetDict, load_from_disk
+
     with loading(source, *DAMAGED_FEATURES):
         saved = load_from_disk(str(path))
     if isinstance(saved, DatasetDict):
@@ -213,6 +233,9 @@ def _tables(source: str, tables: DatasetDict) -> dict[str, Split]:
 
 
 def _hub(source: str, name: str | None, revision: str | None) -> dict[str, Split]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+
     try:
         return _tables(source, load_dataset(source, name=name, revision=revision))
     except ConnectionError as error:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from hf_nli.core.cache import content_key, kept_folder, read_rows, rows_key, write_rows
-from hf_nli.core.errors import InputError
+from hf_nli.core.content import refuse_surrogates
 from hf_nli.settings.options import Truncation
 
 CACHE_VERSION = 1  # to be raised when this module encodes the same pairs in another way
@@ -142,17 +142,6 @@ def kept_lengths(p: int, h: int, budget: int, truncation: Truncation) -> tuple[i
     premise = (2 * budget * p + p + h) // (2 * (p + h))
     premise = min(max(premise, min(p, 1)), budget - min(h, 1))
     return premise, budget - premise
-
-
-def refuse_surrogates(*texts: str) -> None:
-    """Raises `InputError` if a text isn't Unicode: Python reads undecodable bytes as halves of surrogate pairs."""
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{text!r} holds half of a surrogate pair, which is no character; give the text as UTF-8"
-            ) from error
 
 
 def encode(

@@ -173,7 +173,8 @@ def test_recipe_by_name_and_flags_that_change_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("hf_nli.training.train.train", lambda recipe, **_: recipes.append(recipe) or RESULTS)
     epoch = {"epoch": 1, "step": 9, "train_loss": 0.519, "train_accuracy": 0.791, "eval_loss": 1, "eval_accuracy": 0.7}
     (tmp_path / "train_log.jsonl").write_text(json.dumps(epoch | {"test_accuracy": 0.784}))
-    flags = ["--model_name_or_path", "m", "--dataset", "d", "--output_dir", str(tmp_path)]
+    (tmp_path / "config.json").write_text("{}")
+    flags = ["--model_name_or_path", str(tmp_path), "--dataset", "d", "--output_dir", str(tmp_path)]
     changes = ["--num_train_epochs", "2", "--recipe=d2l", "--dropout", "0.1"]
     for more in ([], ["--recipe", "d2l"], changes, ["--recipe", "d2l-base"]):
         assert main(["train", *flags, *more]) == 0

@@ -103,14 +103,16 @@ def test_signals_that_come_together(capsys, monkeypatch):
     assert told == [] and sys.unraisablehook == told.append
 
 
-@pytest.mark.parametrize("command", ["predict", "convert", "inspect", "export"])
+@pytest.mark.parametrize("command", ["predict", "inspect", "export", "cache"])
 @pytest.mark.parametrize("number, code", CODES.items())
-def test_a_signal_while_modules_are_loaded(number, code, command, tmp_path):
+def test_a_signal_while_modules_are_loaded(number, code, command, tmp_path, model, pairs):
     """Here of a program that waits in the place of torch, whose import takes seconds."""
     (tmp_path / "transformers.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(hf_nli.__file__).parents[1])])}
+    flags = {"predict": [*PREDICT[1:], model], "inspect": ["--dataset", pairs], "cache": []}
+    flags["export"] = ["--model_name_or_path", model, "--output_dir", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "hf_nli", command],
+        [sys.executable, "-m", "hf_nli", command, *flags[command]],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -279,9 +281,9 @@ def test_names_of_any_locale(model, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["train", "convert", "export", "quickstart", "reproduce"])
-def test_a_folder_of_a_name_that_is_no_utf_8(command, tmp_path, capsys):
-    needed = {"train": ["--model_name_or_path", "m", "--dataset", "d"], "convert": ["--source", "s"]}
-    needed |= {"export": ["--model_name_or_path", "m"]}
+def test_a_folder_of_a_name_that_is_no_utf_8(command, model, tmp_path, capsys):
+    needed = {"train": ["--model_name_or_path", model, "--dataset", "d"], "convert": ["--source", "bert.small"]}
+    needed |= {"export": ["--model_name_or_path", model]}
     assert main([command, *needed.get(command, []), "--output_dir", str(tmp_path / "o\udcff")]) == 2
     error = capsys.readouterr().err
     assert (
