@@ -82,8 +82,11 @@ class PredictArguments:
 def check(arguments: PredictArguments, options: PredictorOptions, text_options: TextOptions) -> None:
     """Refuses input that is missing."""
     from hf_nli.data.records import Records
+    from hf_nli.inference.writers import form_of
     from hf_nli.sources.source import is_at_hand
 
+    if arguments.output_file != STANDARD:
+        form_of(arguments.output_file)
     if arguments.input_file not in (None, STANDARD) and is_at_hand(arguments.input_file):
         Records(arguments.input_file, arguments.split, text_options, arguments.skip_bad_rows)
     check_model(arguments.model_name_or_path, arguments.revision)

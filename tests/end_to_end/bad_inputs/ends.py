@@ -119,11 +119,11 @@ def fault(command: str, library: str, error: str) -> Row:
 
 OTHER_LIBRARIES = {"transformers": "1 / 0\n", "pooch": "HTTPDownloader = None\n"}  # at the start, and in the middle
 REPORT = r"traceback is in \S+/broken/hf_nli_\w+\.txt"
-SCRIPTS = ("convert_d2l_checkpoint", "finetune_accelerate", "evaluate_nli", "push_to_hub")
+SCRIPTS = {"convert_d2l_checkpoint": CONVERT, "finetune_accelerate": TRAIN, "evaluate_nli": EVALUATE, "push_to_hub": PUSH}
 COMMANDS = (CONVERT, TRAIN, EVALUATE, INSPECT + "pairs.jsonl", PREDICT, EXPORT, PUSH, REPRODUCE, QUICKSTART, "cache")
 FAULTS = [
     *[fault(command, "transformers", "ZeroDivisionError")
-      for command in (*COMMANDS, TRAINER, TRUNCATION, *[f"scripts/{name}.py --help" for name in SCRIPTS])],
+      for command in (*COMMANDS, TRAINER, TRUNCATION, *[f"scripts/{name}.py {line.partition(' ')[2]}" for name, line in SCRIPTS.items()])],
     *[fault(command, "pooch", "AttributeError") for command in (CONVERT, TRAIN)],
 ]  # fmt: skip
 
