@@ -111,7 +111,7 @@ def test_classification_of_a_data_set_and_of_a_generator(folder, logits):
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_zero_shot_classification(multi_label, folder, net, tokenizer):
-    """Yin et al. (2019): of one label, the softmax of the entailment logits; of each, entailment against contradiction."""
+    """Yin et al. (2019): of one label, the softmax of entailment; of each, entailment against contradiction."""
     text, candidates = "A man sleeps outside.", ["runs", "sleeps", "eats", "is not outside"]
     found = logits_of(net, tokenizer, [(text, f"The man {candidate}.") for candidate in candidates])
     scores = found[:, [2, 0]].softmax(1)[:, 1] if multi_label else found[:, 0].softmax(0)
