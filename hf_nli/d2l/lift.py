@@ -3,8 +3,9 @@
 d2l's BERT has no LayerNorm on its embeddings; stock BERT has one, and at equal width it destroys each token's mean and
 scale. A few spare dimensions make it harmless. With H = d2l's width, W = the stock width, m(x) = the mean of x over H:
 
-1. *Embeddings.* The tables hold x - m(x), so they sum to zero; spare dimensions hold constants +c, -c, whose squares
-   add up to W * scale^2, and a pair of carriers +-carry * m(x), carry < 1. The embedding LayerNorm then subtracts 0
+1. *Embeddings.* The tables hold x - m(x), so they sum to zero, and a pair of carriers +-carry * m(x), carry < 1. Spare
+   dimensions hold constants +c, -c, whose squares add up to W * scale^2; the segments' table has them, as each token
+   is of a segment, and tokens that are added later need none of their own. The embedding LayerNorm then subtracts 0
    and divides by `scale`, a power of two that its weight multiplies back.
 2. *First block.* Query, key and value read x as (x - m(x)) plus m(x) from the carriers. The residual path needs no
    mean: the next LayerNorm removes it anyway.
@@ -141,15 +142,15 @@ def _embeddings(checkpoint: Checkpoint, width: int, constants: list[int]) -> dic
         lifted[:, carriers + 1] = -carry * mean
         return lifted
 
-    words = table("encoder.token_embedding.weight")
-    words[:, hiddens:carriers] = pairs
+    segments = table("encoder.segment_embedding.weight")
+    segments[:, hiddens:carriers] = pairs
     weight = torch.full((width,), scale)
     weight[hiddens:carriers] = 0
     prefix = "bert.embeddings."
     return {
-        prefix + "word_embeddings.weight": words,
+        prefix + "word_embeddings.weight": table("encoder.token_embedding.weight"),
         prefix + "position_embeddings.weight": table("encoder.pos_embedding"),
-        prefix + "token_type_embeddings.weight": table("encoder.segment_embedding.weight"),
+        prefix + "token_type_embeddings.weight": segments,
         prefix + "LayerNorm.weight": weight,
         prefix + "LayerNorm.bias": torch.zeros(width),
     }

@@ -140,7 +140,7 @@ def write_program(model: PreTrainedModel, example: BatchEncoding, max_length: in
 
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=max_length)}
     # Unsigned weights, because CPUs with AVX2 or AVX-512 but without VNNI add up products with signed ones in 16 bits,
-    # where they saturate. Not the embeddings: the large constants that a lifted table carries leave its rows no bits.
+    # where they saturate. Not the embeddings: the large constants in a lifted one would leave its rows no bits.
     matrices = OnnxRuntimeDynamicConfig(["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QUInt8)
     quantizer = OnnxRuntimeQuantizer(matrices) if int8 else None
     config = OnnxConfig(dynamic_shapes=dict.fromkeys(example, sizes), quantizer=quantizer)

@@ -71,7 +71,7 @@ def embedding_scale(model: PreTrainedModel) -> float:
     """
     embeddings = cast(nn.Embedding, model.get_input_embeddings())
     weight = embeddings.whole if isinstance(embeddings, UsedEmbedding) else embeddings.weight.detach()
-    # From the median, which the constants that converted models hold there don't change (see `lift`).
+    # From the median, which a few rows or dimensions of another size don't change.
     deviation = weight.abs().median().item() / 0.6745
     return deviation / 0.02 if deviation > 0.1 else 1.0
 

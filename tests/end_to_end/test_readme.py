@@ -35,4 +35,4 @@ def test_example(code, premise, model, tmp_path, monkeypatch):
 
 
 def test_there_are_examples():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 9
