@@ -119,11 +119,19 @@ def fault(command: str, library: str, error: str) -> Row:
 
 OTHER_LIBRARIES = {"transformers": "1 / 0\n", "pooch": "HTTPDownloader = None\n"}  # at the start, and in the middle
 REPORT = r"traceback is in \S+/broken/hf_nli_\w+\.txt"
-SCRIPTS = {"convert_d2l_checkpoint": CONVERT, "finetune_accelerate": TRAIN, "evaluate_nli": EVALUATE, "push_to_hub": PUSH}
+SCRIPTS = [
+    f"scripts/{name}.py {command.partition(' ')[2]}"
+    for name, command in {
+        "convert_d2l_checkpoint": CONVERT,
+        "finetune_accelerate": TRAIN,
+        "evaluate_nli": EVALUATE,
+        "push_to_hub": PUSH,
+    }.items()
+]
 COMMANDS = (CONVERT, TRAIN, EVALUATE, INSPECT + "pairs.jsonl", PREDICT, EXPORT, PUSH, REPRODUCE, QUICKSTART, "cache")
 FAULTS = [
     *[fault(command, "transformers", "ZeroDivisionError")
-      for command in (*COMMANDS, TRAINER, TRUNCATION, *[f"scripts/{name}.py {line.partition(' ')[2]}" for name, line in SCRIPTS.items()])],
+      for command in (*COMMANDS, TRAINER, TRUNCATION, *SCRIPTS)],
     *[fault(command, "pooch", "AttributeError") for command in (CONVERT, TRAIN)],
 ]  # fmt: skip
 
