@@ -28,7 +28,7 @@ quickstart: .venv/installed  ## set up, then convert, fine-tune, evaluate and pr
 	$(BIN)/hf-nli quickstart --output_dir $(OUTPUT)
 
 test: .venv/installed-tests  ## set up, then run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 # PyTorch and pytest, installed once: the environments below see them by a path file, and nothing else of the project.
 $(COMPAT)/base/installed: constraints.txt
