@@ -27,7 +27,7 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
     """Refuses data that aren't here, or can't be read; those on the Hub and in archives are looked at later.
 
     Args:
-        source: What `load_nli` takes.
+        source: What `load_nli` takes, with or without ":" and a split's name.
         options: How to read it.
         split: The split that is read for sure, if it is there; None for all of them.
 
@@ -35,12 +35,14 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
         InputError: If there is no such source, or the beginning of one of its files isn't what it should be.
     """
     from hf_nli.sources.columns import find_columns, read_columns
-    from hf_nli.sources.source import find_splits, is_at_hand, open_source
+    from hf_nli.sources.source import find_splits, is_at_hand, open_source, split_off
 
+    source, own = split_off(source)
     if not is_at_hand(source):
         return
     splits = open_source(source, options.dataset_config, options.dataset_revision)
-    for name in splits if split is None else find_splits(splits, split):
+    wanted = own or split
+    for name in splits if wanted is None else find_splits(splits, wanted):
         where = f"{source}, {name}"
         for part in splits[name].parts:
             find_columns(part, read_columns(part, where), options, where)

@@ -134,6 +134,8 @@ def _options(field: Field[Any], hint: Any) -> dict[str, Any]:
     if get_origin(kind) is list:
         (kind,) = get_args(kind)
         options["nargs"] = "+"
+        if field.default_factory is MISSING:
+            options["action"] = "extend"  # a flag that is repeated adds to what it has
     if get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     elif kind is bool:

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
+from hf_nli.model.confidence import reliability, risk_coverage
 from hf_nli.model.folder import SHA256
 from hf_nli.model.metrics import ConfusionMatrix
 
+_BLUE = "#0072B2"  # Okabe and Ito's, which colour-blind people tell from the others
 _STAIRS = 400  # of a histogram, at most: the picture is 840 pixels wide
 
 
@@ -36,6 +39,51 @@ def length_histogram(histograms: dict[str, NDArray[numpy.int64]], max_seq_length
     figure.savefig(path, dpi=120)
 
 
+def reliability_diagram(
+    probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None
+) -> None:
+    """Draws how often predictions are right, by how probable the model says they are.
+
+    Args:
+        probabilities: Float (pairs, labels).
+        references: The gold labels, integers (pairs,).
+        path: The .png to write.
+        model_sha256: The weights that it is about, for the picture's metadata.
+    """
+    bins = reliability(probabilities, references)
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="gray", linestyle="--", label="as probable as right")
+    axes.plot(bins.confidence, bins.accuracy, color=_BLUE, marker="o", label="the model, an equal number of pairs a dot")
+    axes.set(xlabel="probability of the predicted label", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="upper left")
+    _save(figure, path, model_sha256)
+
+
+def risk_coverage_curve(
+    probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None
+) -> None:
+    """Draws the share of mistakes if only the most probable predictions are taken.
+
+    Args:
+        probabilities: Float (pairs, labels).
+        references: The gold labels, integers (pairs,).
+        path: The .png to write.
+        model_sha256: The weights that it is about, for the picture's metadata.
+    """
+    curve = risk_coverage(probabilities, references)
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(curve.coverage, curve.risk, color=_BLUE)
+    axes.set(xlabel="share of the pairs that are answered, the most probable first", ylabel="share of mistakes")
+    axes.set(xlim=(0, 1), ylim=(0, None))
+    _save(figure, path, model_sha256)
+
+
+def _save(figure: Figure, path: Path, model_sha256: str | None) -> None:
+    figure.savefig(path, dpi=120, metadata={SHA256: model_sha256} if model_sha256 else None)
+
+
 def confusion_matrix(counts: ConfusionMatrix, path: Path, model_sha256: str | None) -> None:
     """Draws a confusion matrix; colors show the share of each gold label's pairs.
 
@@ -56,4 +104,4 @@ def confusion_matrix(counts: ConfusionMatrix, path: Path, model_sha256: str | No
     ticks = range(len(labels))
     axes.set(xlabel="prediction", ylabel="gold label", xticks=ticks, yticks=ticks, xticklabels=labels)
     axes.set_yticklabels(labels, rotation=90, va="center")
-    figure.savefig(path, dpi=120, metadata={SHA256: model_sha256} if model_sha256 else None)
+    _save(figure, path, model_sha256)

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 import datasets
 import evaluate
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor
 
 from hf_nli.core.labels import LABELS
@@ -45,6 +46,30 @@ def _accuracy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> fl
     return float(accuracy_score(references, logits.argmax(-1)))
 
 
+def _accuracy_interval(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> list[float]:
+    return wilson_interval(int((logits.argmax(-1) == references).sum()), len(references))
+
+
+def wilson_interval(right: int, examples: int) -> list[float]:
+    """Computes the 95 % interval of a share (Wilson 1927), which is one in [0, 1] also for few examples.
+
+    Args:
+        right: How many are counted.
+        examples: Of how many.
+
+    Returns:
+        The lower and the upper end.
+    """
+    interval = binomtest(right, examples).proportion_ci(confidence_level=0.95, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def _macro_f1(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    """The mean over the labels that the data have."""
+    ids = sorted(set(references.tolist()))
+    return float(f1_score(references, logits.argmax(-1), labels=ids, average="macro", zero_division=0.0))
+
+
 def _cross_entropy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
     # In float64 that of finite logits is finite.
     return torch.nn.functional.cross_entropy(logits.double(), references).item()
@@ -68,9 +93,15 @@ def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> B
     return {"majority": references.bincount().max().item() / len(references)}
 
 
-def _metric(compute: Compute, title: str | None = None, probabilities: bool = False) -> Any:
-    """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at."""
-    return dataclasses.field(metadata={"compute": compute, "title": title, "probabilities": probabilities})
+def _metric(
+    compute: Compute, title: str | None = None, probabilities: bool = False, default: Any = dataclasses.MISSING
+) -> Any:
+    """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at.
+
+    A default is for what evaluations that were written earlier don't have.
+    """
+    metadata = {"compute": compute, "title": title, "probabilities": probabilities}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +109,8 @@ class Scores:
     """What a model scores on pairs with gold labels. A new metric is a function and a field here."""
 
     accuracy: float = _metric(_accuracy, "accuracy")
+    accuracy_interval: list[float] | None = _metric(_accuracy_interval, default=None)  # 95 %, Wilson's
+    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
     loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
     per_label: dict[str, LabelScores] = _metric(_per_label)
     confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
@@ -87,7 +120,8 @@ class Scores:
     def figures(self) -> dict[str, float]:
         """The metrics that are one number, by the names that reports give them."""
         titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Scores)}
-        return {title: getattr(self, name) for name, title in titles.items() if title}
+        found = {title: getattr(self, name) for name, title in titles.items() if title}
+        return {title: figure for title, figure in found.items() if figure is not None}
 
 
 class NLIMetric(evaluate.Metric):
