@@ -93,7 +93,7 @@ class NLIData:
         return self._splits[name].public_name
 
     def find(self, name: str) -> list[str]:
-        """Finds the splits that are known by a name; "validation" may be MultiNLI's "validation_matched", too.
+        """Finds the splits that are known by a name; see `sources.source.find_splits`.
 
         Args:
             name: A name in `names`, or a public one.

@@ -24,7 +24,7 @@ from hf_nli.sources.columns import find_columns, read_columns, refusal
 from hf_nli.sources.parts import Part, called, loading
 
 # To be raised when the modules that read forms, `pairs`, `core.labels` or this one make other pairs of the same rows.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 _COUNTS = "counts.json"
 
