@@ -78,9 +78,7 @@ def choose(present: Collection[str], options: TextOptions) -> dict[str, list[str
     Returns:
         Of each kind in `options.columns`, the columns that may hold it: one, if that is clear.
     """
-    preferred = {
-        kind: [name for name in names if name in present][:1] for kind, names in options.columns.items()
-    }
+    preferred = {kind: [name for name in names if name in present][:1] for kind, names in options.columns.items()}
     if all(preferred.values()):
         return preferred
     # Nothing is preferred then: `text` beside SICK's sentence_A and sentence_B is no premise of theirs.

@@ -95,7 +95,9 @@ def is_at_hand(source: str) -> bool:
 
 
 def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
-    """Finds the splits that are known by a name; where none is, "validation" is "validation_matched", "test" "test_hard".
+    """Finds the splits that are known by a name.
+
+    Where none is, "validation" is MultiNLI's "validation_matched", and "test" is "test_hard".
 
     Args:
         splits: What `open_source` gives.
