@@ -26,8 +26,8 @@ class EvaluateArguments(PairArguments):
     baselines: bool = field(
         default=False,
         metadata={
-            "help": "Whether to train classifiers of words to compare with, one of which sees the hypothesis alone, and "
-            "to score pairs with exchanged premises."
+            "help": "Whether to train classifiers of words to compare with, one of which sees the hypothesis alone, "
+            "and to score pairs with exchanged premises."
         },
     )
     baseline_dataset: str | None = field(

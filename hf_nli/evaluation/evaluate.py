@@ -15,6 +15,7 @@ from hf_nli.core.disk import check_output
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.processes import in_turn, on_main
+from hf_nli.data.columns import ANNOTATORS
 from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
@@ -23,7 +24,6 @@ from hf_nli.evaluation.inputs import Inputs, Reader, find
 from hf_nli.evaluation.record import record_evaluation
 from hf_nli.evaluation.report import FILES, Chapter, write_report
 from hf_nli.evaluation.results import (
-    ANNOTATIONS,
     EvaluationResults,
     Outcome,
     annotator_agreement,
@@ -51,7 +51,7 @@ def evaluate(
 ) -> list[EvaluationResults]: ...
 
 
-def evaluate(
+def evaluate(  # type: ignore[misc]  # the others name the settings that matter to the type of what it returns
     model_name_or_path: str,
     dataset: str | Sequence[str],
     output_dir: str | Path,
@@ -68,7 +68,7 @@ def evaluate(
     slice_column: list[str] | None = None,
     seed: int = Recipe.seed,
 ) -> EvaluationResults | list[EvaluationResults]:
-    """Scores a model on data sets and writes eval_results.json, predictions.jsonl, pictures, report.md and report.html.
+    """Scores a model on data sets and writes eval_results.json, predictions.jsonl, pictures and report.md and .html.
 
     Of several data sets, each has a folder of its own in the output folder, whose eval_results.json has the results of
     all. A model folder keeps the results, too: in evaluations.json, a picture and README.md. On two-way data
@@ -89,8 +89,8 @@ def evaluate(
         mixed_precision: The precision of matrix products, float32 by default, whatever was trained in; auto for the
             fast one.
         forward: What computes: our forward pass, for the models that it knows, or always the model's own.
-        baselines: Whether to train what the model should be compared with (see `baselines.BASELINES`), and to score the
-            model on pairs whose premises are exchanged, which tells how much it reads them.
+        baselines: Whether to train what the model should be compared with (see `baselines.BASELINES`), and to score
+            the model on pairs whose premises are exchanged, which tells how much it reads them.
         baseline_dataset: What to train baselines on; by default the split train of each data set.
         slice_column: Columns by whose values pairs are taken together in the report.
         seed: Of the baselines and the exchange.
@@ -123,8 +123,7 @@ def evaluate(
         baseline_data = NLIData(baseline_dataset, options) if baseline_dataset else None
         model = _Model.load(model_name_or_path, revision, max_seq_length)
         reader = Reader(model.tokenizer, model.length, truncation, baselines, baseline_data, seed)
-        columns = [ANNOTATIONS, *_SLICE_COLUMNS, *(slice_column or ())]
-        return model, [reader.read(each, columns) for each in asked]
+        return model, [reader.read(each, slice_column or (), (ANNOTATORS, *_SLICE_COLUMNS)) for each in asked]
 
     model, inputs = in_turn(load)
     net = model.net.to(accelerator.device)
@@ -135,12 +134,10 @@ def evaluate(
             on_device = table.to(accelerator.device, fast and flat_batches(accelerator))
             return predict_logits(accelerator, net, on_device, per_device_eval_batch_size, precision, name)
 
-        outcomes = [
-            Outcome.of(
-                each, *logits_of(each.table, each.source), each.exchanged and logits_of(each.exchanged, each.source)[0]
-            )
-            for each in inputs
-        ]
+        outcomes = []
+        for each in inputs:
+            others = logits_of(each.exchanged, each.source)[0] if each.exchanged else None
+            outcomes.append(Outcome.of(each, *logits_of(each.table, each.source), others))
     chapters = []
     for each, outcome in zip(inputs, outcomes, strict=True):
         results = EvaluationResults(

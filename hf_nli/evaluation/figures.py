@@ -39,9 +39,7 @@ def length_histogram(histograms: dict[str, NDArray[numpy.int64]], max_seq_length
     figure.savefig(path, dpi=120)
 
 
-def reliability_diagram(
-    probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None
-) -> None:
+def reliability_diagram(probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None) -> None:
     """Draws how often predictions are right, by how probable the model says they are.
 
     Args:
@@ -54,15 +52,13 @@ def reliability_diagram(
     figure = Figure(figsize=(5, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="gray", linestyle="--", label="as probable as right")
-    axes.plot(bins.confidence, bins.accuracy, color=_BLUE, marker="o", label="the model, an equal number of pairs a dot")
+    axes.plot(bins.confidence, bins.accuracy, color=_BLUE, marker="o", label="the model, in 15 equal parts")
     axes.set(xlabel="probability of the predicted label", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left")
     _save(figure, path, model_sha256)
 
 
-def risk_coverage_curve(
-    probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None
-) -> None:
+def risk_coverage_curve(probabilities: Tensor, references: Tensor, path: Path, model_sha256: str | None) -> None:
     """Draws the share of mistakes if only the most probable predictions are taken.
 
     Args:
@@ -74,7 +70,7 @@ def risk_coverage_curve(
     curve = risk_coverage(probabilities, references)
     figure = Figure(figsize=(5, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot(curve.coverage, curve.risk, color=_BLUE)
+    axes.plot(curve.coverage, curve.error, color=_BLUE)
     axes.set(xlabel="share of the pairs that are answered, the most probable first", ylabel="share of mistakes")
     axes.set(xlim=(0, 1), ylim=(0, None))
     _save(figure, path, model_sha256)

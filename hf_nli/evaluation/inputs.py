@@ -120,15 +120,16 @@ class Reader:
         self._wanted, self._data, self._seed = baselines, baseline_data, seed
         self._trained: dict[str, Baselines] = {}
 
-    def read(self, asked: Asked, columns: Sequence[str]) -> Inputs:
+    def read(self, asked: Asked, columns: Sequence[str], welcome: Sequence[str]) -> Inputs:
         """Reads a data set.
 
         Args:
             asked: Which one.
-            columns: Which other columns of its rows are wanted, if they are there.
+            columns: Which other columns of its rows are wanted.
+            welcome: Which ones are, too, if they are there.
 
         Raises:
-            InputError: If it can't be read, or has nothing to train baselines on.
+            InputError: If it can't be read, lacks a column, or has nothing to train baselines on.
         """
         name, pairs = asked.data.read_first(*asked.candidates)
         more: dict[str, Any] = {}
@@ -137,7 +138,9 @@ class Reader:
             more["baselines"] = {kind: _fitting(trained, ids, pairs) for kind, ids in trained.predict(pairs).items()}
             more["baseline_examples"] = trained.train_examples
             more["exchanged"] = self._encoded(exchanged(pairs, self._seed))
-        more["columns"] = {column: asked.data.column(name, column) for column in columns}
+        there = asked.data.column_names(name)
+        wanted = list(dict.fromkeys([*columns, *(each for each in welcome if each in there)]))
+        more["columns"] = asked.data.columns(name, wanted).to_pydict() if wanted else {}
         split, dropped = asked.data.public_split(name), asked.data.dropped[name]
         return Inputs(asked.source, split, pairs, dropped, self._encoded(pairs), **more)
 

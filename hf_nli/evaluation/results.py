@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hf_nli.data.columns import ANNOTATORS
 from hf_nli.data.table import TokenTable
 from hf_nli.evaluation.inputs import Inputs
 from hf_nli.evaluation.slices import Slice, annotator_slices, slices_of
@@ -18,7 +19,6 @@ from hf_nli.model.evaluations import Evaluation
 from hf_nli.model.metrics import Scores
 from hf_nli.model.score import merge_labels, score
 
-ANNOTATIONS = "annotations"  # the column of the labels that single annotators gave
 _SHOWN = 20  # mistakes and unsure answers
 
 
@@ -120,7 +120,7 @@ def find_slices(inputs: Inputs, outcome: Outcome, tokenizer: PreTrainedTokenizer
         tokenizer: The model's, to know which words it knows.
     """
     columns: dict[str, Sequence[Any]] = dict(inputs.columns)
-    if (annotations := columns.pop(ANNOTATIONS, None)) and any(annotations):
+    if (annotations := columns.pop(ANNOTATORS, None)) and any(annotations):
         columns["annotators"] = annotator_slices([labels or [] for labels in annotations])
     pairs = list(zip(inputs.pairs["premise"], inputs.pairs["hypothesis"], strict=True))
     hypothesis_only = inputs.baselines.get("hypothesis_only")
@@ -138,15 +138,15 @@ def _unknown(table: TokenTable, unknown_id: int | None) -> NDArray[numpy.int64] 
 
 
 def annotator_agreement(inputs: Inputs, references: Tensor) -> float | None:
-    """Computes how often a single annotator gives the gold label, which is a ceiling for models; None if rows don't say.
+    """Computes how often a single annotator gives the gold label, a ceiling for models; None if rows don't say.
 
     Args:
-        inputs: The data set, with the column `ANNOTATIONS` of label names.
+        inputs: The data set, with the column `ANNOTATORS`.
         references: The gold labels, integers (pairs,).
     """
     given = [
         label == inputs.labels[reference]
-        for labels, reference in zip(inputs.columns.get(ANNOTATIONS) or [], references.tolist(), strict=False)
+        for labels, reference in zip(inputs.columns.get(ANNOTATORS) or [], references.tolist(), strict=False)
         for label in labels or []
     ]
     return sum(given) / len(given) if given else None
@@ -165,7 +165,7 @@ def telling_answers(inputs: Inputs, outcome: Outcome) -> tuple[list[Answer], lis
 
     def answer(index: int) -> Answer:
         row = inputs.pairs[index]
-        names = (inputs.labels[int(ids[index])] for ids in (outcome.references, predictions))
-        return Answer(row["premise"], row["hypothesis"], *names, float(probabilities[index]))
+        gold, predicted = (inputs.labels[int(ids[index])] for ids in (outcome.references, predictions))
+        return Answer(row["premise"], row["hypothesis"], gold, predicted, float(probabilities[index]))
 
     return [answer(index) for index in wrong], [answer(index) for index in order[::-1][:_SHOWN]]

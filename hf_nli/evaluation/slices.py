@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy
@@ -62,7 +62,8 @@ def slices_of(
         "negation in the hypothesis": ["yes" if each else "no" for each in denied],
     }
     if unknown is not None:
-        values["words that the model doesn't know"] = ["none" if not n else "1" if n == 1 else "several" for n in unknown]
+        amounts = ("none", "one", "several")
+        values["words that the model doesn't know"] = [amounts[min(count, 2)] for count in unknown.tolist()]
     if hypothesis_only is not None:
         values["hypothesis alone"] = ["easy" if each else "hard" for each in hypothesis_only]
     for name, column in columns.items():

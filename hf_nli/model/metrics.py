@@ -36,12 +36,6 @@ class ConfusionMatrix(TypedDict):
     matrix: list[list[int]]
 
 
-class Baselines(TypedDict):
-    """The accuracy of answers that need no model; `majority` is that of always giving the most frequent label."""
-
-    majority: float
-
-
 def _accuracy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
     return float(accuracy_score(references, logits.argmax(-1)))
 
@@ -89,7 +83,7 @@ def _confusion_matrix(logits: Tensor, references: Tensor, labels: tuple[str, ...
     return {"labels": list(labels), "matrix": matrix.tolist()}
 
 
-def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> Baselines:
+def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, float]:
     return {"majority": references.bincount().max().item() / len(references)}
 
 
@@ -106,7 +100,10 @@ def _metric(
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What a model scores on pairs with gold labels. A new metric is a function and a field here."""
+    """What a model scores on pairs with gold labels. A new metric is a function and a field here.
+
+    `baselines` are accuracies of answers that need no model: `majority` always gives the most frequent label.
+    """
 
     accuracy: float = _metric(_accuracy, "accuracy")
     accuracy_interval: list[float] | None = _metric(_accuracy_interval, default=None)  # 95 %, Wilson's
@@ -114,7 +111,7 @@ class Scores:
     loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
     per_label: dict[str, LabelScores] = _metric(_per_label)
     confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
-    baselines: Baselines = _metric(_baselines)
+    baselines: dict[str, float] = _metric(_baselines)
 
     @property
     def figures(self) -> dict[str, float]:

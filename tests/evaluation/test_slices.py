@@ -47,7 +47,7 @@ def test_what_is_given():
     hard = found("hypothesis alone", hypothesis_only=numpy.array([True, True, False, False]))
     assert hard == {"easy": (2, 0.5), "hard": (2, 1.0)}
     unknown = found("words that the model doesn't know", unknown=numpy.array([0, 1, 2, 3]))
-    assert unknown == {"1": (1, 0.0), "none": (1, 1.0), "several": (2, 1.0)}
+    assert unknown == {"one": (1, 0.0), "none": (1, 1.0), "several": (2, 1.0)}
     columns = {"genre": ["a", "b", None, "a"]}
     assert found("genre", columns=columns) == {"(none)": (1, 1.0), "a": (2, 1.0), "b": (1, 0.0)}
     assert found("genre", columns={"genre": ["a"] * 4}) == {}
