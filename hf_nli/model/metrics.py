@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 from torch import Tensor
 
 from hf_nli.core.labels import LABELS
+from hf_nli.model.confidence import brier_score, expected_calibration_error
 
 # Logits, float (examples, labels); gold labels, integer (examples,); the names of the labels.
 Compute = Callable[[Tensor, Tensor, tuple[str, ...]], Any]
@@ -69,6 +70,14 @@ def _cross_entropy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) 
     return torch.nn.functional.cross_entropy(logits.double(), references).item()
 
 
+def _expected_calibration_error(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return expected_calibration_error(logits.double().softmax(-1), references)
+
+
+def _brier_score(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return brier_score(logits.double().softmax(-1), references)
+
+
 def _per_label(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, LabelScores]:
     ids = list(range(len(labels)))
     scores = precision_recall_fscore_support(references, logits.argmax(-1), labels=ids, zero_division=0.0)
@@ -87,38 +96,38 @@ def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> d
     return {"majority": references.bincount().max().item() / len(references)}
 
 
-def _metric(
-    compute: Compute, title: str | None = None, probabilities: bool = False, default: Any = dataclasses.MISSING
-) -> Any:
-    """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at.
-
-    A default is for what evaluations that were written earlier don't have.
-    """
+def _metric(compute: Compute, title: str | None = None, probabilities: bool = False, **options: Any) -> Any:
+    """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at."""
     metadata = {"compute": compute, "title": title, "probabilities": probabilities}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(metadata=metadata, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """What a model scores on pairs with gold labels. A new metric is a function and a field here.
 
-    `baselines` are accuracies of answers that need no model: `majority` always gives the most frequent label.
+    Those that are None by default are missing in what earlier versions wrote. `baselines` are accuracies of answers that
+    need no model: `majority` always gives the most frequent label.
     """
 
     accuracy: float = _metric(_accuracy, "accuracy")
     accuracy_interval: list[float] | None = _metric(_accuracy_interval, default=None)  # 95 %, Wilson's
-    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
     loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
+    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
+    expected_calibration_error: float | None = _metric(
+        _expected_calibration_error, "expected calibration error", probabilities=True, default=None
+    )
+    brier_score: float | None = _metric(_brier_score, "Brier score", probabilities=True, default=None)
     per_label: dict[str, LabelScores] = _metric(_per_label)
     confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
     baselines: dict[str, float] = _metric(_baselines)
 
     @property
     def figures(self) -> dict[str, float]:
-        """The metrics that are one number, by the names that reports give them."""
+        """The metrics that are one number, as far as they are known, by the names that reports give them."""
         titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Scores)}
-        found = {title: getattr(self, name) for name, title in titles.items() if title}
-        return {title: figure for title, figure in found.items() if figure is not None}
+        values = {title: getattr(self, name) for name, title in titles.items() if title}
+        return {title: value for title, value in values.items() if value is not None}
 
 
 class NLIMetric(evaluate.Metric):
