@@ -106,18 +106,18 @@ def _metric(compute: Compute, title: str | None = None, probabilities: bool = Fa
 class Scores:
     """What a model scores on pairs with gold labels. A new metric is a function and a field here.
 
-    Those that are None by default are missing in what earlier versions wrote. `baselines` are accuracies of answers that
-    need no model: `majority` always gives the most frequent label.
+    Those that are None by default are missing in what earlier versions wrote. `baselines` are accuracies of answers
+    that need no model: `majority` always gives the most frequent label.
     """
 
     accuracy: float = _metric(_accuracy, "accuracy")
     accuracy_interval: list[float] | None = _metric(_accuracy_interval, default=None)  # 95 %, Wilson's
     loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
-    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
     expected_calibration_error: float | None = _metric(
         _expected_calibration_error, "expected calibration error", probabilities=True, default=None
     )
     brier_score: float | None = _metric(_brier_score, "Brier score", probabilities=True, default=None)
+    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
     per_label: dict[str, LabelScores] = _metric(_per_label)
     confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
     baselines: dict[str, float] = _metric(_baselines)

@@ -125,7 +125,7 @@ def test_evaluate_keeps_both_lengths_in_record_and_card(folder, tmp_path):
         error, brier = each["expected_calibration_error"], each["brier_score"]
         assert (
             f"Accuracy {each['accuracy']:.4f}, loss {each['loss']:.4f}, expected calibration error {error:.4f}, "
-            f"Brier score {brier:.4f} on 144 pairs" in card
+            f"Brier score {brier:.4f}, macro F1 {each['macro_f1']:.4f} on 144 pairs" in card
         )
         assert f"up to {each['max_seq_length']} tokens a pair (longest_first), float32, text raw" in card
         assert each["picture"] in card

@@ -63,7 +63,7 @@ def test_a_metric_is_a_field():
     names = [field.name for field in dataclasses.fields(Scores)]
     assert list(vars(scores)) == names and set(names) <= {field.name for field in dataclasses.fields(Evaluation)}
     confidence = {"loss": scores.loss, "expected calibration error": scores.expected_calibration_error}
-    assert scores.figures == {"accuracy": 1.0} | confidence | {"Brier score": scores.brier_score}
+    assert scores.figures == {"accuracy": 1.0} | confidence | {"Brier score": scores.brier_score, "macro F1": 1.0}
     by_predictions = NLIMetric().compute(predictions=[0, 1, 2], references=[0, 1, 2])
     others = ("loss", "expected_calibration_error", "brier_score")
     assert by_predictions == {name: value for name, value in vars(scores).items() if name not in others}
