@@ -84,9 +84,7 @@ def _records(rows: Rows, names: Sequence[str], labels: tuple[str, ...]) -> Itera
                 for name in names
             }
         except TwoWayLabel as error:
-            raise ValueError(
-                "the labels are of two kinds: not_entailment among three-way ones"
-            ) from error
+            raise ValueError("the labels are of two kinds: not_entailment among three-way ones") from error
 
     columns = dict.fromkeys([label, *annotators, *(name for name in names if name != ANNOTATORS)])
     return (made for made in rows.read(list(columns), make) if made is not None)
