@@ -5,7 +5,9 @@ Each refuses as the command itself would, seconds later.
 
 from __future__ import annotations
 
-from hf_nli.settings.options import TextOptions
+from collections.abc import Sequence
+
+from hf_nli.settings.options import DataOptions, TextOptions
 
 
 def check_model(model_name_or_path: str, revision: str | None = None) -> None:
@@ -44,6 +46,28 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
         where = f"{source}, {name}"
         for part in splits[name].parts:
             find_columns(part, read_columns(part, where), options, where)
+
+
+def check_sources(
+    dataset: Sequence[str], options: DataOptions, weights: Sequence[float] | None = None, validation: bool = False
+) -> None:
+    """Refuses, of what a run trains or validates on, what `check_data` refuses.
+
+    Args:
+        dataset: The sources, as they are given to `train`.
+        options: How to read them.
+        weights: The proportions to mix them in.
+        validation: Whether they are to validate on.
+
+    Raises:
+        InputError: As `check_data`, or if the weights aren't one positive number a source.
+    """
+    from hf_nli.sources.named import name_sources
+
+    usual = "validation" if validation else "train"
+    for number, each in enumerate(name_sources(dataset, weights)):
+        first = number == 0 and not validation
+        check_data(each.source, each.options(options, first), each.split or usual)
 
 
 def check_checkpoint(source: str, vocab: str | None) -> None:

@@ -45,7 +45,7 @@ def has_nli_labels(config: PretrainedConfig) -> bool:
     Args:
         config: A model's configuration.
     """
-    return sorted(_spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
+    return sorted(spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
 
 
 def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]:
@@ -67,7 +67,7 @@ def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]
             f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {len(LABELS)}: "
             f"{', '.join(LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
         )
-    ids = {_spelled(str(name)): int(index) for index, name in names.items()}
+    ids = {spelled(str(name)): int(index) for index, name in names.items()}
     return [ids[label] for label in LABELS]
 
 
@@ -78,8 +78,8 @@ def label_set(names: Iterable[str]) -> tuple[str, ...]:
         names: The names, in any spelling.
     """
     plain = {_plain(name) for name in names}
-    spelled = {_spelled(name) for name in plain}
-    two_way = "not_entailment" in spelled or ("entails" in plain and "contradiction" not in spelled)
+    known = {spelled(name) for name in plain}
+    two_way = "not_entailment" in known or ("entails" in plain and "contradiction" not in known)
     return TWO_WAY_LABELS if two_way else LABELS
 
 
@@ -94,7 +94,7 @@ def label_id(name: str, labels: tuple[str, ...]) -> int | None:
     Returns:
         The index in `labels`, None if the name isn't one.
     """
-    name = _spelled(name)
+    name = spelled(name)
     if labels == TWO_WAY_LABELS and name in LABELS[1:]:
         name = "not_entailment"
     return labels.index(name) if name in labels else None
@@ -115,7 +115,7 @@ def parse_label_map(entries: Sequence[str]) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for entry in entries:
         source, equals, target = entry.rpartition("=")
-        name = NO_LABEL if target.strip() == NO_LABEL else _spelled(target)
+        name = NO_LABEL if target.strip() == NO_LABEL else spelled(target)
         if not equals or name not in (*LABELS, *TWO_WAY_LABELS, NO_LABEL):
             raise InputError(
                 f"--label_map: {entry!r} must be a label of the data, =, and one of {', '.join(LABELS)}, "
@@ -148,7 +148,12 @@ def is_permutation(names: Iterable[str]) -> bool:
     return set(ids) == set(range(len(labels))) and len(ids) == len(labels)
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """Gives our spelling of a label's name; one that isn't known stays, in small letters with "_" between words.
+
+    Args:
+        name: The name.
+    """
     name = _plain(name)
     return _SPELLINGS.get(name, name)
 

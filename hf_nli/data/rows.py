@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,6 +109,21 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
     if not len(pairs) + counts.dropped:
         raise InputError(f"{called(where, parts[0].name)}: it has no rows")
     return pairs, counts
+
+
+def own_label_names(parts: Sequence[Part], options: DataOptions, where: str) -> list[list[str]]:
+    """Finds what label ids mean by what a split's files say, as those of `datasets` do.
+
+    Args:
+        parts: Where its rows are.
+        options: How to read them; their label names aren't looked at.
+        where: What to call the split in errors.
+
+    Returns:
+        The names of the ids 0, 1, …, of each part that has any.
+    """
+    unsaid = dataclasses.replace(options, label_names=None)
+    return [names for part in parts if (names := _find_columns(part, unsaid, where).names)]
 
 
 def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
