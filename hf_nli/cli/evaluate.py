@@ -64,6 +64,8 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         print(f"  {label:<13} {figures}, support {scores['support']}")
     for label, merged in (results.merged_labels or {}).items():
         print(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
+    for label, merged in (results.merged_gold_labels or {}).items():
+        print(f"  {label}: the data's labels {' and '.join(merged)}, taken for one")
     print(f"  eval_results.json, predictions.jsonl and confusion_matrix.png in {arguments.output_dir}")
 
 

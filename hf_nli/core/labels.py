@@ -13,8 +13,11 @@ if TYPE_CHECKING:  # the command line reads labels, and shall answer --help at o
 
 LABELS = ("entailment", "neutral", "contradiction")
 TWO_WAY_LABELS = ("entailment", "not_entailment")
+LABEL_SETS = {"three_way": LABELS, "two_way": TWO_WAY_LABELS}
 ID2LABEL = dict(enumerate(LABELS))
 LABEL2ID = {label: index for index, label in ID2LABEL.items()}
+
+MERGED = {TWO_WAY_LABELS[1]: list(LABELS[1:])}  # what becomes of three labels where there are two
 
 NO_LABEL = "-"  # the annotators of the row didn't agree
 
@@ -39,13 +42,37 @@ _SPELLINGS = {
 }
 
 
-def has_nli_labels(config: PretrainedConfig) -> bool:
-    """Says whether a model's labels are `LABELS`, in whatever order and spelling.
+def nli_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
+    """Tells which of `LABELS` and `TWO_WAY_LABELS` a model's labels are, in whatever order and spelling.
 
     Args:
         config: A model's configuration.
+
+    Returns:
+        None if they are neither.
     """
-    return sorted(spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
+    names = [str(name) for name in (config.id2label or {}).values()]
+    return label_set(names) if is_permutation(names) else None
+
+
+def model_labels(config: PretrainedConfig, model: str = "the model") -> tuple[str, ...]:
+    """Does what `nli_labels` does, for a model that has to have such labels.
+
+    Args:
+        config: The model's configuration.
+        model: What to call the model in errors.
+
+    Raises:
+        InputError: If its labels have other names.
+    """
+    labels = nli_labels(config)
+    if labels is None:
+        names = config.id2label or {}
+        raise InputError(
+            f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)}; "
+            f"or {', '.join(TWO_WAY_LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
+        )
+    return labels
 
 
 def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]:
@@ -56,19 +83,14 @@ def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]
         model: What to call the model in errors.
 
     Returns:
-        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order.
+        The model's output for each of its `model_labels`, so that `logits[:, label_order(config)]` has our order.
 
     Raises:
         InputError: If its labels have other names.
     """
-    names = config.id2label or {}
-    if not has_nli_labels(config):
-        raise InputError(
-            f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {len(LABELS)}: "
-            f"{', '.join(LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
-        )
-    ids = {spelled(str(name)): int(index) for index, name in names.items()}
-    return [ids[label] for label in LABELS]
+    labels = model_labels(config, model)
+    ids = {label_id(str(name), labels): int(index) for index, name in (config.id2label or {}).items()}
+    return [ids[index] for index in range(len(labels))]
 
 
 def label_set(names: Iterable[str]) -> tuple[str, ...]:

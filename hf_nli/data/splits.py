@@ -12,9 +12,10 @@ from datasets import Dataset
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.hub_ids import public_name
-from hf_nli.core.labels import LABELS, spelled
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, spelled
 from hf_nli.data.load import NLIData
 from hf_nli.data.mixing import SourceCounts, mix
+from hf_nli.data.rows import two_way_pairs
 from hf_nli.settings.options import DataOptions
 from hf_nli.sources.named import NamedSource, name_source, name_sources
 
@@ -57,6 +58,7 @@ class RunSources:
             else 5 % of its training rows, which are set aside (and the log says so).
         options: How to read all of them; a configuration and a revision are the first one's.
         mixing_weights: The proportions of several sources, see `mixing.mix`.
+        labels: `labels.LABELS`; or `labels.TWO_WAY_LABELS`, to which three-way data are merged.
 
     Raises:
         InputError: If a source isn't there, or doesn't have the split, or the label ids of one mean something else
@@ -69,7 +71,9 @@ class RunSources:
         validation_dataset: str | None,
         options: DataOptions,
         mixing_weights: Sequence[float] | None = None,
+        labels: tuple[str, ...] = LABELS,
     ) -> None:
+        self._labels = labels
         named = name_sources(dataset, mixing_weights)
         self._sources = [_RunSource(each, "train", options, each is named[0]) for each in named]
         self._weights = mixing_weights
@@ -89,16 +93,16 @@ class RunSources:
             max_samples: Take the first so many training rows of each source.
 
         Raises:
-            InputError: If a source can't be read, or has two-way labels.
+            InputError: If a source can't be read, or has two-way labels where three-way ones are wanted.
         """
-        found = [each.read() for each in self._sources]
+        found = [self._read_first(each.data, each.wanted) for each in self._sources]
         names, pairs = [name for name, _ in found], [rows for _, rows in found]
         data = self._sources[0].data
         if self._others:
-            split, validation = self._others.read()
+            split, validation = self._read_first(self._others.data, self._others.wanted)
             validated_on = _published(self._others.data, split)
         elif data.find("validation") not in ([], names[:1]):
-            split, validation = _read_first(data, "validation")
+            split, validation = self._read_first(data, "validation")
             validated_on = _published(data, split)
         else:
             pairs[0], validation = _set_aside(pairs[0], data.source, seed)
@@ -109,7 +113,7 @@ class RunSources:
         train, drawn = mix(pairs, self._weights, seed)
         if shared := count_shared(train, validation):
             logger.warning("%d of %d training pairs are validation pairs too", shared, len(train))
-        test = data.read("test") if with_test and "test" in data.names else None
+        test = self._merged(data.read("test"), data) if with_test and "test" in data.names else None
         counts = [
             SourceCounts(dataset=each.public_name, pairs=len(own), drawn=count, dropped=each.data.dropped[name])
             for each, name, own, count in zip(self._sources, names, pairs, drawn, strict=True)
@@ -117,6 +121,20 @@ class RunSources:
         if len(counts) > 1:
             logger.info("Training on %s", ", ".join(f"{each['drawn']} pairs of {each['dataset']}" for each in counts))
         return RunPairs(train, validation, validated_on, test or None, counts)
+
+    def _read_first(self, data: NLIData, name: str) -> tuple[str, Dataset]:
+        name, pairs = data.read_first(name)
+        return name, self._merged(pairs, data)
+
+    def _merged(self, pairs: Dataset, data: NLIData) -> Dataset:
+        """Gives pairs the labels of the run."""
+        if self._labels == TWO_WAY_LABELS:
+            return two_way_pairs(pairs)
+        if (found := pairs.features["label"].names) != list(self._labels):
+            raise InputError(
+                f"{data.source}: its labels are {', '.join(found)}; give --labels two_way to train on them"
+            )
+        return pairs
 
 
 class _RunSource:
@@ -131,11 +149,11 @@ class _RunSource:
 
     def __init__(self, named: NamedSource, usual: str, options: DataOptions, first: bool) -> None:
         self.public_name = named.public_name
-        self._wanted, self._own_names = named.split or usual, named.label_names
+        self.wanted, self._own_names = named.split or usual, named.label_names
         self.data = NLIData(named.source, named.options(options, first))
         if named.split and not self.data.find(named.split):
             raise InputError(f"{named.source}: no split named {named.split}; it has {', '.join(self.data.names)}")
-        self._found = self.data.candidates(self._wanted)[0]
+        self._found = self.data.candidates(self.wanted)[0]
 
     def refuse_other_ids(self, label_names: Sequence[str]) -> None:
         """Raises `InputError` if what is said of all sources isn't what this one says of its own label ids."""
@@ -147,18 +165,6 @@ class _RunSource:
                     f"{self.data.source}: its label ids mean {', '.join(own)}, not {', '.join(label_names)}; with "
                     f"several data sets say what ids mean of each alone, as in FILE:{','.join(label_names)}"
                 )
-
-    def read(self) -> tuple[str, Dataset]:
-        """Reads the split; gives its name, too."""
-        return _read_first(self.data, self._wanted)
-
-
-def _read_first(data: NLIData, name: str) -> tuple[str, Dataset]:
-    name, pairs = data.read_first(name)
-    labels = tuple(pairs.features["label"].names)
-    if labels != LABELS:
-        raise InputError(f"{data.source}: its labels are {', '.join(labels)}; such data can be evaluated on only")
-    return name, pairs
 
 
 def _published(data: NLIData, name: str) -> str:

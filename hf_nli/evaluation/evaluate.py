@@ -16,8 +16,10 @@ from hf_nli.core.disk import check_output
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
+from hf_nli.core.labels import LABELS, MERGED, TWO_WAY_LABELS, model_labels
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.load import NLIData
+from hf_nli.data.rows import two_way_pairs
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.evaluation.conditions import describe
@@ -66,10 +68,11 @@ def evaluate(
 
     A model folder keeps the results, too: in evaluations.json, a picture and README.md. On two-way data (entailment,
     not_entailment) a three-way model's probabilities of neutral and contradiction are added up; the results say so as
-    `merged_labels`.
+    `merged_labels`. For a two-way model, neutral and contradiction of three-way data are not_entailment
+    (`merged_gold_labels`).
 
     Args:
-        model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
+        model_name_or_path: A model folder or Hub id, NLI with any order of labels.
         dataset: Any source that `data.load_nli` takes.
         output_dir: The folder to write to.
         split: The split to score on; by default test, or else validation, or else the only one there is.
@@ -107,7 +110,8 @@ def evaluate(
         table = inputs.table.to(accelerator.device, fast and flat_batches(accelerator))
         logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision, name)
     labels = tuple(inputs.pairs.features["label"].names)
-    logits, merged = merge_labels(logits, labels)
+    merged = model_labels(inputs.model.config) == LABELS and labels == TWO_WAY_LABELS
+    logits = merge_labels(logits) if merged else logits
     results = EvaluationResults(
         **vars(describe(dataset, options, inputs.split, inputs.max_length, truncation, precision)),
         **vars(score(logits, references, labels)),
@@ -115,7 +119,8 @@ def evaluate(
         model_sha256=inputs.model_sha256,
         examples=len(inputs.pairs),
         dropped=inputs.dropped,
-        merged_labels=merged,
+        merged_labels=MERGED if merged else None,
+        merged_gold_labels=MERGED if inputs.merged else None,
     )
     on_main(lambda: _write(Path(output_dir), results, inputs.pairs, logits, labels))
     return results
@@ -123,11 +128,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What is evaluated: a model, its weights, and pairs, as they are and encoded."""
+    """What is evaluated: a model, its weights, and pairs, whose labels may have been merged, as texts and encoded."""
 
     model: PreTrainedModel
     model_sha256: str | None
     pairs: Dataset
+    merged: bool
     split: str | None
     dropped: int
     table: TokenTable
@@ -156,8 +162,10 @@ def _load(
         sha256 = weights_sha256(cached)
     length = input_length(model.config, tokenizer, max_seq_length)
     name, pairs = data.read_first(*wanted)
+    merged = model_labels(model.config) == TWO_WAY_LABELS and pairs.features["label"].names == list(LABELS)
+    pairs = two_way_pairs(pairs) if merged else pairs
     table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
-    return _Inputs(model, sha256, pairs, data.public_split(name), data.dropped[name], table, length)
+    return _Inputs(model, sha256, pairs, merged, data.public_split(name), data.dropped[name], table, length)
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
+from hf_nli.core.labels import LABEL_SETS
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.splits import RunPairs, RunSources
 from hf_nli.data.table import TokenTable
@@ -89,7 +90,7 @@ def train(
     recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
     if max_train_samples is not None:
         check_number("max_train_samples", max_train_samples)
-    packages = versions()
+    packages, labels = versions(), LABEL_SETS[recipe.labels]
     with ExitStack() as stack, flushed_denormals():
         # What is cheap to check comes first: a run is refused before data are read, or anything is changed.
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)
@@ -99,7 +100,7 @@ def train(
         inputs = in_turn(
             lambda: _load(
                 model_name_or_path,
-                lambda: RunSources(dataset, validation_dataset, data_options, mixing_weights),
+                lambda: RunSources(dataset, validation_dataset, data_options, mixing_weights, labels),
                 recipe,
                 max_train_samples,
                 revision,
@@ -153,7 +154,12 @@ def _load(
 ) -> _Inputs:
     sources = find_sources()  # first, as that is quick
     model, tokenizer = load_model(
-        model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
+        model_name_or_path,
+        new_head=True,
+        dropout=recipe.dropout,
+        seed=recipe.seed,
+        revision=revision,
+        labels=LABEL_SETS[recipe.labels],
     )
     max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
     pairs = sources.read(recipe.seed, recipe.test_each_epoch, max_train_samples)
