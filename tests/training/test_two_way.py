@@ -147,8 +147,14 @@ def test_zero_shot_classification(run):
     assert found["labels"] == ["is", "outside"]
 
 
-@pytest.mark.parametrize("names, new", [(["entailment", "not_entailment"], False), (["no_entailment", "Entailment"], False),
-                                        (["entailment", "neutral", "contradiction"], True)])  # fmt: skip
+@pytest.mark.parametrize(
+    "names, new",
+    [
+        (["entailment", "not_entailment"], False),
+        (["no_entailment", "Entailment"], False),
+        (["entailment", "neutral", "contradiction"], True),
+    ],
+)
 def test_which_models_get_a_new_head(names, new, two_way, tmp_path, caplog):
     """A two-way model keeps its head, whatever the order of its labels."""
     labels = dict(enumerate(names))
