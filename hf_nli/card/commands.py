@@ -33,7 +33,7 @@ def commands(facts: CardFacts) -> list[str]:
         weights = f" (SHA-256 of its weights: {steps[0].base_model_sha256})" if steps[0].base_model_sha256 else ""
         lines.append(f"# {folders[0]}: a model folder of which no more is known{weights}")
     for step, base, folder in zip(steps, folders, folders[1:], strict=False):
-        given: dict[str, Flag] = {"model_name_or_path": base, "dataset": step.dataset, "output_dir": folder}
+        given: dict[str, Flag] = {"model_name_or_path": base, "dataset": step.datasets, "output_dir": folder}
         lines.append(_command("train", given | step.settings))
     return lines + [_evaluate(each, folders[-1]) for each in facts.evaluations if lines]
 

@@ -5,7 +5,9 @@ Each refuses as the command itself would, seconds later.
 
 from __future__ import annotations
 
-from hf_nli.settings.options import TextOptions
+from collections.abc import Sequence
+
+from hf_nli.settings.options import DataOptions, TextOptions
 
 
 def check_model(model_name_or_path: str, revision: str | None = None) -> None:
@@ -27,7 +29,7 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
     """Refuses data that aren't here, or can't be read; those on the Hub and in archives are looked at later.
 
     Args:
-        source: What `load_nli` takes, with or without ":" and a split's name.
+        source: What `load_nli` takes.
         options: How to read it.
         split: The split that is read for sure, if it is there; None for all of them.
 
@@ -35,17 +37,40 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
         InputError: If there is no such source, or the beginning of one of its files isn't what it should be.
     """
     from hf_nli.sources.columns import find_columns, read_columns
-    from hf_nli.sources.source import find_splits, is_at_hand, open_source, split_off
+    from hf_nli.sources.source import find_splits, is_at_hand, open_source
 
-    source, own = split_off(source)
     if not is_at_hand(source):
         return
     splits = open_source(source, options.dataset_config, options.dataset_revision)
-    wanted = own or split
-    for name in splits if wanted is None else find_splits(splits, wanted):
+    for name in splits if split is None else find_splits(splits, split):
         where = f"{source}, {name}"
         for part in splits[name].parts:
             find_columns(part, read_columns(part, where), options, where)
+
+
+def check_sources(
+    dataset: str | Sequence[str],
+    options: DataOptions,
+    split: str,
+    weights: Sequence[float] | None = None,
+    first: bool = True,
+) -> None:
+    """Refuses, of what a run trains or is scored on, what `check_data` refuses.
+
+    Args:
+        dataset: The sources, as they are given to `train` or `evaluate`.
+        options: How to read them.
+        split: The split of those that name none.
+        weights: The proportions to mix them in.
+        first: Whether the first of them is the run's first, whose a configuration and a revision are.
+
+    Raises:
+        InputError: As `check_data`, or if the weights aren't one positive number a source.
+    """
+    from hf_nli.sources.named import name_sources
+
+    for number, each in enumerate(name_sources(dataset, weights)):
+        check_data(each.source, each.options(options, first and number == 0), each.split or split)
 
 
 def check_checkpoint(source: str, vocab: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hf_nli.cli.checks import check_data, check_model
+from hf_nli.cli.checks import check_model, check_sources
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, REVISION_HELP, PairArguments, model_help
 from hf_nli.settings.options import DataOptions
@@ -49,10 +49,9 @@ class EvaluateArguments(PairArguments):
 def check(arguments: EvaluateArguments, data_options: DataOptions) -> None:
     """Refuses input that is missing."""
     check_model(arguments.model_name_or_path, arguments.revision)
-    for each in arguments.dataset:
-        check_data(each, data_options, arguments.split or "test")
+    check_sources(arguments.dataset, data_options, arguments.split or "test")
     if arguments.baseline_dataset:
-        check_data(arguments.baseline_dataset, data_options, "train")
+        check_sources(arguments.baseline_dataset, data_options, "train", first=False)
 
 
 def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
@@ -94,6 +93,8 @@ def _told(results: EvaluationResults) -> str:
         lines.append(f"  {label:<13} {figures}, support {scores['support']}")
     for label, merged in (results.merged_labels or {}).items():
         lines.append(f"  {label}: the model's probabilities of {' and '.join(merged)}, added up")
+    for label, merged in (results.merged_gold_labels or {}).items():
+        lines.append(f"  {label}: the data's labels {' and '.join(merged)}, taken for one")
     compared = ", ".join(f"{name.replace('_', ' ')} {share:.4f}" for name, share in results.baselines.items())
     return "\n".join([*lines, f"  to compare with: {compared}"])
 

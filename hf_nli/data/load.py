@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from hf_nli.core.errors import InputError
 from hf_nli.data.columns import column_names, read_further
-from hf_nli.data.rows import find_rows, read_pairs
+from hf_nli.data.rows import find_rows, own_label_names, read_pairs
 from hf_nli.settings.options import DataOptions
 from hf_nli.sources.forms import FORMS
 from hf_nli.sources.source import find_splits, open_source
@@ -104,6 +104,17 @@ class NLIData:
             Which of `names`.
         """
         return find_splits(self._splits, name)
+
+    def own_label_names(self, name: str) -> list[list[str]]:
+        """Finds what the label ids of a split mean by what its own files say, whatever the options do.
+
+        Args:
+            name: One of `names`.
+
+        Returns:
+            The names of the ids 0, 1, …, of each file that has any.
+        """
+        return own_label_names(self._splits[name].parts, self._options, f"{self.source}, {name}")
 
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,10 +11,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow
+import pyarrow.compute
 from datasets import ClassLabel, Dataset, Features, Value
 from tqdm.auto import tqdm
 
-from hf_nli.core.cache import content_key, kept_folder, read_rows, write_rows
+from hf_nli.core.cache import content_key, kept_folder, read_rows, rows_key, write_rows
 from hf_nli.core.content import DamagedFile, DamagedRow
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import write_json
@@ -139,6 +142,40 @@ def find_rows(parts: Sequence[Part], options: DataOptions, where: str) -> list[R
     return rows
 
 
+def two_way_pairs(pairs: Dataset) -> Dataset:
+    """Takes neutral and contradiction of three-way pairs for not_entailment; two-way ones stay as they are.
+
+    Args:
+        pairs: What `read_pairs` gives.
+    """
+    if getattr(pairs.features["label"], "names", None) != list(LABELS):
+        return pairs
+    features = _features(TWO_WAY_LABELS)
+
+    def batches() -> Iterator[dict[str, Any]]:
+        for batch in pairs.with_format("arrow").iter(10_000):
+            columns = {name: batch[name].combine_chunks() for name in features}
+            yield columns | {"label": pyarrow.compute.min_element_wise(columns["label"], 1)}
+
+    key = content_key(rows_key(pairs, list(features)), "two_way", CACHE_VERSION)
+    return read_rows(kept_folder(f"pairs-{key}", lambda folder: write_rows(folder, features, batches())))
+
+
+def own_label_names(parts: Sequence[Part], options: DataOptions, where: str) -> list[list[str]]:
+    """Finds what label ids mean by what a split's files say, as those of `datasets` do.
+
+    Args:
+        parts: Where its rows are.
+        options: How to read them; their label names aren't looked at.
+        where: What to call the split in errors.
+
+    Returns:
+        The names of the ids 0, 1, …, of each part that has any.
+    """
+    unsaid = dataclasses.replace(options, label_names=None)
+    return [names for part in parts if (names := find_rows([part], unsaid, where)[0].names)]
+
+
 def _write(rows: Sequence[Rows], folder: Path) -> None:
     meanings = rows[0].options.renamed
     # What labels are said to mean tells of which kind the data are, even if these rows have none of them.
@@ -165,9 +202,13 @@ def _write_pairs(rows: Sequence[Rows], labels: tuple[str, ...], folder: Path) ->
                 counts["hypothesis"] += sum(not hypothesis.strip() for _, hypothesis, _ in pairs)
                 yield {name: [pair[index] for pair in pairs] for index, name in enumerate(features)}
 
-    features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
+    features = _features(labels)
     write_rows(folder, features, batches())
     if labels == LABELS and label_set(met) != LABELS:
         raise TwoWayLabel
     empty = {column: counts[column] for column in ("premise", "hypothesis")}
     write_json(folder / _COUNTS, {"dropped": counts["dropped"], "empty": empty})
+
+
+def _features(labels: tuple[str, ...]) -> Features:
+    return Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))

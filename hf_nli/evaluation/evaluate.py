@@ -14,13 +14,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_nli.core.disk import check_output
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
+from hf_nli.core.labels import MERGED, model_labels
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.columns import ANNOTATORS
-from hf_nli.data.load import NLIData
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.evaluation.conditions import describe
-from hf_nli.evaluation.inputs import Inputs, Reader, find
+from hf_nli.evaluation.inputs import Inputs, Reader, find, find_one
 from hf_nli.evaluation.record import record_evaluation
 from hf_nli.evaluation.report import FILES, Chapter, write_report
 from hf_nli.evaluation.results import (
@@ -73,10 +73,11 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
     Of several data sets, each has a folder of its own in the output folder, whose eval_results.json has the results of
     all. A model folder keeps the results, too: in evaluations.json, a picture and README.md. On two-way data
     (entailment, not_entailment) a three-way model's probabilities of neutral and contradiction are added up; the
-    results say so as `merged_labels`.
+    results say so as `merged_labels`. For a two-way model, neutral and contradiction of three-way data are
+    not_entailment (`merged_gold_labels`).
 
     Args:
-        model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
+        model_name_or_path: A model folder or Hub id, NLI with any order of labels.
         dataset: Any source that `data.load_nli` takes, or several; with ":" and a split's name, that split of it.
         output_dir: The folder to write to.
         split: The split to score on, where `dataset` doesn't say it; by default test, or else validation, or else the
@@ -120,9 +121,9 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
 
     def load() -> tuple[_Model, list[Inputs]]:
         asked = find(sources, split, options)
-        baseline_data = NLIData(baseline_dataset, options) if baseline_dataset else None
+        baseline_data = find_one(baseline_dataset, None, options, first=False) if baseline_dataset else None
         model = _Model.load(model_name_or_path, revision, max_seq_length)
-        reader = Reader(model.tokenizer, model.length, truncation, baselines, baseline_data, seed)
+        reader = Reader(model.labels, model.tokenizer, model.length, truncation, baselines, baseline_data, seed)
         return model, [reader.read(each, slice_column or (), (ANNOTATORS, *_SLICE_COLUMNS)) for each in asked]
 
     model, inputs = in_turn(load)
@@ -137,7 +138,7 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
         outcomes = []
         for each in inputs:
             others = logits_of(each.exchanged, each.source)[0] if each.exchanged else None
-            outcomes.append(Outcome.of(each, *logits_of(each.table, each.source), others))
+            outcomes.append(Outcome.of(each, model.labels, *logits_of(each.table, each.source), others))
     chapters = []
     for each, outcome in zip(inputs, outcomes, strict=True):
         results = EvaluationResults(
@@ -147,7 +148,8 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
             model_sha256=model.sha256,
             examples=len(each.pairs),
             dropped=each.dropped,
-            merged_labels=outcome.merged,
+            merged_labels=MERGED if outcome.merged else None,
+            merged_gold_labels=MERGED if each.merged else None,
             slices=find_slices(each, outcome, model.tokenizer),
             annotator_agreement=annotator_agreement(each, outcome.references),
             baseline_examples=each.baseline_examples,
@@ -172,6 +174,11 @@ class _Model:
     tokenizer: PreTrainedTokenizerBase
     sha256: str | None
     length: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its logits."""
+        return model_labels(self.net.config)
 
     @classmethod
     def load(cls, model_name_or_path: str, revision: str | None, max_seq_length: int | None) -> _Model:

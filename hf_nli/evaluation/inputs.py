@@ -14,10 +14,11 @@ from transformers import PreTrainedTokenizerBase
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, TWO_WAY_LABELS
 from hf_nli.data.load import NLIData
+from hf_nli.data.rows import two_way_pairs
 from hf_nli.data.table import TokenTable
 from hf_nli.evaluation.baselines import Baselines, train_baselines
 from hf_nli.settings.options import DataOptions, Truncation
-from hf_nli.sources.source import split_off
+from hf_nli.sources.named import name_source
 from hf_nli.text.encoding import encode
 
 
@@ -45,22 +46,32 @@ def find(sources: Sequence[str], split: str | None, options: DataOptions) -> lis
     """Finds data sets.
 
     Args:
-        sources: What `data.load_nli` takes, with or without ":" and the name of a split.
+        sources: What `sources.named.name_source` takes.
         split: The split of those that name none.
         options: How to read them.
 
     Raises:
         InputError: If one isn't there, or lacks its split.
     """
-    found = []
-    for each in sources:
-        source, own = split_off(each)
-        asked = Asked(source, NLIData(source, options), own or split)
+    found = [find_one(each, split, options, first=not number) for number, each in enumerate(sources)]
+    for asked in found:
         if asked.split and not asked.data.find(asked.split):
-            raise InputError(f"{source}: no split {asked.split!r}; it has {', '.join(asked.data.names)}")
+            raise InputError(f"{asked.source}: no split {asked.split!r}; it has {', '.join(asked.data.names)}")
         asked.data.candidates(*asked.candidates)
-        found.append(asked)
     return found
+
+
+def find_one(source: str, split: str | None, options: DataOptions, first: bool) -> Asked:
+    """Finds a data set; see `find`.
+
+    Args:
+        source: What it is called.
+        split: The split, if it names none.
+        options: How to read it.
+        first: Whether it is the first one, whose a configuration and a revision are.
+    """
+    named = name_source(source)
+    return Asked(named.source, NLIData(named.source, named.options(options, first)), named.split or split)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class Inputs:
         source: Where it is from.
         split: The public name of its split, if it has one.
         pairs: Rows of premise, hypothesis and label.
+        merged: Whether their labels neutral and contradiction were taken for not_entailment, as the model has two.
         dropped: How many rows more have no gold label.
         table: The pairs, encoded.
         exchanged: The same hypotheses, each with another pair's premise, encoded.
@@ -82,6 +94,7 @@ class Inputs:
     source: str
     split: str | None
     pairs: Dataset
+    merged: bool
     dropped: int
     table: TokenTable
     exchanged: TokenTable | None = None
@@ -99,6 +112,7 @@ class Reader:
     """Reads data sets for one tokenizer; baselines that several of them share are trained once.
 
     Args:
+        labels: The model's.
         tokenizer: The model's.
         max_length: The length to truncate to.
         truncation: How longer pairs are cut.
@@ -109,14 +123,15 @@ class Reader:
 
     def __init__(
         self,
+        labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         truncation: Truncation,
         baselines: bool,
-        baseline_data: NLIData | None,
+        baseline_data: Asked | None,
         seed: int,
     ) -> None:
-        self._encoding = (tokenizer, max_length, truncation)
+        self._labels, self._encoding = labels, (tokenizer, max_length, truncation)
         self._wanted, self._data, self._seed = baselines, baseline_data, seed
         self._trained: dict[str, Baselines] = {}
 
@@ -132,6 +147,8 @@ class Reader:
             InputError: If it can't be read, lacks a column, or has nothing to train baselines on.
         """
         name, pairs = asked.data.read_first(*asked.candidates)
+        if merged := self._labels == TWO_WAY_LABELS and pairs.features["label"].names == list(LABELS):
+            pairs = two_way_pairs(pairs)
         more: dict[str, Any] = {}
         if self._wanted:
             trained = self._baselines(asked)
@@ -142,18 +159,19 @@ class Reader:
         wanted = list(dict.fromkeys([*columns, *(each for each in welcome if each in there)]))
         more["columns"] = asked.data.columns(name, wanted).to_pydict() if wanted else {}
         split, dropped = asked.data.public_split(name), asked.data.dropped[name]
-        return Inputs(asked.source, split, pairs, dropped, self._encoded(pairs), **more)
+        return Inputs(asked.source, split, pairs, merged, dropped, self._encoded(pairs), **more)
 
     def _baselines(self, asked: Asked) -> Baselines:
-        data = self._data or asked.data
-        if data.source not in self._trained:
-            if not (names := data.find("train")):
+        source = self._data or Asked(asked.source, asked.data, "train")
+        if source.source not in self._trained:
+            if not self._data and not asked.data.find("train"):
                 raise InputError(
-                    f"{data.source}: it has no split train to train --baselines on; name a data set that has one with "
+                    f"{asked.source}: no split train of it to train --baselines on; name a data set that has one with "
                     "--baseline_dataset"
                 )
-            self._trained[data.source] = train_baselines(data.read(names[0]), self._seed)
-        return self._trained[data.source]
+            _, pairs = source.data.read_first(source.split or "train")
+            self._trained[source.source] = train_baselines(pairs, self._seed)
+        return self._trained[source.source]
 
     def _encoded(self, pairs: Dataset) -> TokenTable:
         tokenizer, max_length, truncation = self._encoding

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS
 from hf_nli.data.columns import ANNOTATORS
 from hf_nli.data.table import TokenTable
 from hf_nli.evaluation.inputs import Inputs
@@ -66,27 +67,31 @@ class Outcome:
         logits: Float (pairs, labels), by the labels of the data.
         references: The gold labels, integers (pairs,).
         exchanged: Of the pairs with another one's premise: the model's label ids, integers (pairs,).
-        merged: The model's labels whose probabilities were added up, by the data's label.
+        merged: Whether the model has three labels, and two of their probabilities were added up.
     """
 
     logits: Tensor
     references: Tensor
     exchanged: Tensor | None
-    merged: dict[str, list[str]] | None
+    merged: bool
 
     @classmethod
-    def of(cls, inputs: Inputs, logits: Tensor, references: Tensor, exchanged: Tensor | None) -> Outcome:
+    def of(
+        cls, inputs: Inputs, labels: tuple[str, ...], logits: Tensor, references: Tensor, exchanged: Tensor | None
+    ) -> Outcome:
         """Makes the model's logits fit the data's labels.
 
         Args:
             inputs: The data set.
-            logits: Float (pairs, 3).
+            labels: Those of the model.
+            logits: Float (pairs, labels).
             references: Integers (pairs,).
             exchanged: Logits of the pairs with another one's premise, if they were asked for.
         """
-        fitting, merged = merge_labels(logits, inputs.labels)
-        others = None if exchanged is None else merge_labels(exchanged, inputs.labels)[0].argmax(-1)
-        return cls(fitting, references, others, merged)
+        merged = (labels, inputs.labels) == (LABELS, TWO_WAY_LABELS)
+        fitting, others = (merge_labels(each) if merged and each is not None else each for each in (logits, exchanged))
+        assert fitting is not None
+        return cls(fitting, references, None if others is None else others.argmax(-1), merged)
 
     @property
     def right(self) -> NDArray[numpy.bool_]:

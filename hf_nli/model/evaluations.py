@@ -66,12 +66,14 @@ class Evaluation(Scores, Conditions, Report):
         examples: How many pairs were scored.
         dropped: How many more had no gold label.
         merged_labels: The model's labels whose probabilities were added up, by the data set's label.
+        merged_gold_labels: The data set's labels that were taken for one, by the model's label.
     """
 
     model_sha256: str | None
     examples: int
     dropped: int
     merged_labels: dict[str, list[str]] | None = None
+    merged_gold_labels: dict[str, list[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

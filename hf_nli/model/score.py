@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
+from hf_nli.core.labels import LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
 from hf_nli.model.metrics import Scores
@@ -32,7 +32,7 @@ def predict_logits(
 
     Args:
         accelerator: The processes and their device.
-        model: A three-way NLI classifier, on that device; each process has one, or its part of a wrapped one.
+        model: An NLI classifier, on that device; each process has one, or its part of a wrapped one.
         table: The pairs, on the accelerator's device.
         batch_size: Pairs a batch, on each process.
         precision: The precision of matrix products, whatever Accelerate was told before.
@@ -43,7 +43,8 @@ def predict_logits(
         InputError: If a logit is NaN or infinite; all processes raise it.
 
     Returns:
-        Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
+        Float32 logits (examples, labels) in the order of the model's `labels.model_labels`, and labels (examples,), on
+        the CPU.
     """
     order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
     model.eval()
@@ -85,20 +86,16 @@ def check_logits(logits: Tensor, name: str, remedy: str = "", first_row: int = 1
         )
 
 
-def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:
-    """Makes a three-way model's logits fit the labels of a data set.
+def merge_labels(logits: Tensor) -> Tensor:
+    """Makes a three-way model's logits fit two-way data: the probabilities of neutral and contradiction are added.
 
     Args:
         logits: Float (examples, 3), in the order of `labels.LABELS`.
-        labels: `labels.LABELS`, or `labels.TWO_WAY_LABELS`: the probabilities of neutral and contradiction are added.
 
     Returns:
-        Logits (examples, labels) whose softmax has these probabilities, and what was merged, by the new label.
+        Logits (examples, 2), in the order of `labels.TWO_WAY_LABELS`, whose softmax has these probabilities.
     """
-    if labels != TWO_WAY_LABELS:
-        return logits, None
-    merged = {label: list(LABELS[1:]) for label in labels[1:]}
-    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1), merged
+    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1)
 
 
 def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> Scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from hf_nli.core.cache import content_key
 from hf_nli.core.files import sha256
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
+from hf_nli.data.mixing import SourceCounts
 from hf_nli.model.folder import CARD, CONFIG, CONVERSION, SHA256, TRAINING, read_report, speaks_of, weights_sha256
 from hf_nli.model.reports import first_weights
 from hf_nli.settings.options import DataOptions
+from hf_nli.sources.named import name_source
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class TrainingReport(Report):
 
     Attributes:
         model: The public name of the model that the run started from.
-        dataset: That of the data set.
+        dataset: That of the data set, or those of several, in the form in which they were given.
         validation: What was validated on.
         arguments: Every other argument of `train` that isn't its default; paths as public names.
         recipe: The settings.
@@ -80,10 +83,11 @@ class TrainingReport(Report):
         base: The report on the training that made the model that the run started from, if there was one.
         base_model_sha256: The SHA-256 of the weights that the run started from.
         model_sha256: That of the weights that it ended with, once it has ended.
+        sources: What there is of each data set to train on.
     """
 
     model: str
-    dataset: str
+    dataset: str | list[str]
     validation: str
     arguments: dict[str, Any]
     recipe: dict[str, Any]
@@ -92,6 +96,7 @@ class TrainingReport(Report):
     base: dict[str, Any] | None = None
     base_model_sha256: str | None = None
     model_sha256: str | None = None
+    sources: list[SourceCounts] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,12 +155,17 @@ def base_license(folder: Path) -> str | None:
 
 
 def changed_arguments(
-    data_options: DataOptions, validation_dataset: str | None, max_train_samples: int | None, revision: str | None
+    data_options: DataOptions,
+    validation_dataset: str | None,
+    max_train_samples: int | None,
+    mixing_weights: Sequence[float] | None,
+    revision: str | None,
 ) -> dict[str, Any]:
     """Names the arguments of `train` that aren't its defaults, beside model, data set and recipe."""
     arguments = {
-        "validation_dataset": validation_dataset and public_name(validation_dataset),
+        "validation_dataset": validation_dataset and name_source(validation_dataset).public_name,
         "max_train_samples": max_train_samples,
+        "mixing_weights": mixing_weights and list(mixing_weights),
         "revision": revision,
     }
     for each in dataclasses.fields(DataOptions):

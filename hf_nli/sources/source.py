@@ -94,21 +94,6 @@ def is_at_hand(source: str) -> bool:
     return not any((path / file).is_file() for file in _SAVED) and not (path.is_file() and is_zip(path))
 
 
-def split_off(source: str) -> tuple[str, str | None]:
-    """Takes the name of a split off a source: "snli_1.0:validation", "stanfordnlp/snli:test".
-
-    Args:
-        source: What `open_source` takes, or that with a colon and the name of a split.
-
-    Returns:
-        The source, and the split or None. What is here under the whole name is a source without a split.
-    """
-    rest, colon, split = source.rpartition(":")
-    if not (rest and colon) or not re.fullmatch(r"\w+", split) or _is_here(source):
-        return source, None
-    return rest, split
-
-
 def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
     """Finds the splits that are known by a name.
 

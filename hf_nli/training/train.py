@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
-from hf_nli.core.hub_ids import public_name
+from hf_nli.core.labels import LABEL_SETS
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.splits import RunPairs, RunSources
 from hf_nli.data.table import TokenTable
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 def train(
     model_name_or_path: str,
-    dataset: str,
+    dataset: str | Sequence[str],
     output_dir: str | Path,
     recipe: Recipe | None = None,
     validation_dataset: str | None = None,
@@ -56,22 +57,27 @@ def train(
     revision: str | None = None,
     overwrite_output_dir: bool = False,
     license: str | None = None,
+    mixing_weights: Sequence[float] | None = None,
 ) -> TrainingResults:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
     Args:
         model_name_or_path: A model folder or Hub id.
-        dataset: Any source that `data.load_nli` takes, for its split "train" and, by default, its "validation".
+        dataset: Any source that `data.load_nli` takes, for its split "train" and, by default, its "validation"; or
+            several, which are mixed. SOURCE:SPLIT names another split to train on, SOURCE:NAME,NAME,NAME what label
+            ids mean there.
         output_dir: The model folder to write, with train_log.jsonl, training_curves.png, training.json and
             all_results.json.
         recipe: The settings; the defaults if None.
         validation_dataset: Another source to validate on.
-        max_train_samples: Train on the first so many rows.
+        max_train_samples: Train on the first so many rows of each source.
         data_options: How to read the data.
         run_options: Checkpoints and reports.
         revision: The branch, tag or commit of a model on the Hub.
         overwrite_output_dir: Whether a model in `output_dir` may be replaced, as a whole when the new one is complete.
         license: The license of the weights, for the card; by default the one that the base model's card names.
+        mixing_weights: The proportions of the sources in each epoch, a positive number for each, see
+            `data.mixing.mix`; by default all rows of all of them are trained on.
 
     Returns:
         The results, as written to all_results.json.
@@ -84,7 +90,7 @@ def train(
     recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
     if max_train_samples is not None:
         check_number("max_train_samples", max_train_samples)
-    packages = versions()
+    packages, labels = versions(), LABEL_SETS[recipe.labels]
     with ExitStack() as stack, flushed_denormals():
         # What is cheap to check comes first: a run is refused before data are read, or anything is changed.
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)
@@ -93,7 +99,11 @@ def train(
         folder = on_main(lambda: stack.enter_context(run_folder(output_dir, resume, overwrite_output_dir)))
         inputs = in_turn(
             lambda: _load(
-                model_name_or_path, dataset, recipe, validation_dataset, max_train_samples, data_options, revision
+                model_name_or_path,
+                lambda: RunSources(dataset, validation_dataset, data_options, mixing_weights, labels),
+                recipe,
+                max_train_samples,
+                revision,
             )
         )
         on_main(lambda: stack.enter_context(begun(folder)))
@@ -105,16 +115,18 @@ def train(
         with fast_attention(inputs.model, accelerator.device), fast_forward(inputs.model, forward) as fast:
             run = _prepare(accelerator, precision, inputs, recipe, run_options, folder, fast)
             run.fit()
+        names = [each["dataset"] for each in inputs.pairs.sources]
         report = TrainingReport(
             model=inputs.base.name,
-            dataset=public_name(dataset),
+            dataset=names[0] if len(names) == 1 else names,
             validation=inputs.pairs.validated_on,
-            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
+            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, mixing_weights, revision),
             recipe=dataclasses.asdict(recipe),
             versions=packages,
             license=license or inputs.base.license,
             base=inputs.base.training,
             base_model_sha256=inputs.base.weights,
+            sources=inputs.pairs.sources,
         )
         for tracker in accelerator.trackers:
             tracker.finish()
@@ -135,22 +147,22 @@ class _Inputs:
 
 def _load(
     model_name_or_path: str,
-    dataset: str,
+    find_sources: Callable[[], RunSources],
     recipe: Recipe,
-    validation_dataset: str | None,
     max_train_samples: int | None,
-    data_options: DataOptions,
     revision: str | None,
 ) -> _Inputs:
-    sources = RunSources(dataset, validation_dataset, data_options)
+    sources = find_sources()  # first, as that is quick
     model, tokenizer = load_model(
-        model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
+        model_name_or_path,
+        new_head=True,
+        dropout=recipe.dropout,
+        seed=recipe.seed,
+        revision=revision,
+        labels=LABEL_SETS[recipe.labels],
     )
     max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
-    pairs = sources.read(recipe.seed, recipe.test_each_epoch)
-    if max_train_samples is not None:
-        kept = range(min(max_train_samples, len(pairs.train)))
-        pairs = dataclasses.replace(pairs, train=pairs.train.select(kept))
+    pairs = sources.read(recipe.seed, recipe.test_each_epoch, max_train_samples)
     splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
     tables = {
         name: TokenTable.open(encode(split, tokenizer, max_length, recipe.truncation), tokenizer)

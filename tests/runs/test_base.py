@@ -85,11 +85,12 @@ def test_a_model_on_the_hub(base, hub):
 
 
 def test_arguments_that_are_not_defaults(tmp_path):
-    assert changed_arguments(DataOptions(), None, None, None) == {}
+    assert changed_arguments(DataOptions(), None, None, None, None) == {}
     options = DataOptions(text="parse", premise_column="a")
-    assert changed_arguments(options, str(tmp_path / "dev.jsonl"), 20, "v1") == {
-        "validation_dataset": "dev.jsonl",
+    assert changed_arguments(options, str(tmp_path / "dev.jsonl:test"), 20, [2, 1], "v1") == {
+        "validation_dataset": "dev.jsonl:test",
         "max_train_samples": 20,
+        "mixing_weights": [2, 1],
         "revision": "v1",
         "text": "parse",
         "premise_column": "a",
