@@ -10,29 +10,24 @@ from typing import Literal, get_args
 from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from hf_nli.core.disk import check_output
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import in_turn, on_main
-from hf_nli.data.load import NLIData
-from hf_nli.data.table import TokenTable
-from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.evaluation.conditions import describe
 from hf_nli.evaluation.figures import confusion_matrix
+from hf_nli.evaluation.inputs import check_settings, compute_logits, load_inputs
 from hf_nli.evaluation.record import record_evaluation
 from hf_nli.inference.predictor import decide
 from hf_nli.model.evaluations import Evaluation
-from hf_nli.model.folder import holds_model, local_folder, weights_sha256
-from hf_nli.model.load import input_length, load_model
+from hf_nli.model.folder import holds_model
 from hf_nli.model.precision import Precision, resolve_precision
-from hf_nli.model.score import merge_labels, predict_logits, score
+from hf_nli.model.score import merge_labels, score
 from hf_nli.settings.options import DataOptions, Forward, Truncation
-from hf_nli.settings.ranges import check_choice, check_number
+from hf_nli.settings.ranges import check_choice
 from hf_nli.settings.recipe import Recipe
-from hf_nli.text.encoding import encode
 
 RESULTS, CONFUSION, PREDICTIONS = "eval_results.json", "confusion_matrix.png", "predictions.jsonl"
 FILES = (RESULTS, CONFUSION, PREDICTIONS)
@@ -89,24 +84,20 @@ def evaluate(
         InputError: If a setting can't be used, the model or the data can't be loaded, `split` isn't there, the device
             lacks the precision, `output_dir` holds another model, or a pair's logits are NaN or infinite.
     """
-    check_number("per_device_eval_batch_size", per_device_eval_batch_size)
-    if max_seq_length is not None:
-        check_number("max_seq_length", max_seq_length)
-    check_choice("truncation", truncation, get_args(Truncation))
-    check_choice("forward", forward, get_args(Forward))
+    check_settings(per_device_eval_batch_size, max_seq_length, truncation, forward)
     check_choice("mixed_precision", mixed_precision, (*get_args(Precision), "auto"))
     options = data_options or DataOptions()
     with accelerate_starts():
         accelerator = Accelerator()
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
-    inputs = in_turn(lambda: _load(model_name_or_path, revision, dataset, options, split, max_seq_length, truncation))
+    splits = ("test", "validation")
+    inputs = in_turn(
+        lambda: load_inputs(model_name_or_path, revision, dataset, options, split, splits, max_seq_length, truncation)
+    )
     name = f"{model_name_or_path} on {dataset}, pairs with a gold label"
-    model = inputs.model.to(accelerator.device)
-    with fast_forward(inputs.model, forward) as fast:
-        table = inputs.table.to(accelerator.device, fast and flat_batches(accelerator))
-        logits, references = predict_logits(accelerator, model, table, per_device_eval_batch_size, precision, name)
-    labels = tuple(inputs.pairs.features["label"].names)
+    size, labels = per_device_eval_batch_size, inputs.labels
+    logits, references = compute_logits(accelerator, inputs.model, inputs.table, size, precision, forward, name)
     logits, merged = merge_labels(logits, labels)
     results = EvaluationResults(
         **vars(describe(dataset, options, inputs.split, inputs.max_length, truncation, precision)),
@@ -119,45 +110,6 @@ def evaluate(
     )
     on_main(lambda: _write(Path(output_dir), results, inputs.pairs, logits, labels))
     return results
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What is evaluated: a model, its weights, and pairs, as they are and encoded."""
-
-    model: PreTrainedModel
-    model_sha256: str | None
-    pairs: Dataset
-    split: str | None
-    dropped: int
-    table: TokenTable
-    max_length: int
-
-
-def _load(
-    model_name_or_path: str,
-    revision: str | None,
-    dataset: str,
-    options: DataOptions,
-    split: str | None,
-    max_seq_length: int | None,
-    truncation: Truncation,
-) -> _Inputs:
-    data = NLIData(dataset, options)
-    wanted = ["test", "validation"] if split is None else data.find(split)
-    if not wanted:
-        raise InputError(f"{dataset}: no split {split!r}; it has {', '.join(data.names)}")
-    data.candidates(*wanted)
-    # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
-    here = Path(model_name_or_path).is_dir()
-    sha256 = weights_sha256(model_name_or_path) if here else None
-    model, tokenizer = load_model(model_name_or_path, revision=revision)
-    if not here and (cached := local_folder(model_name_or_path, revision)):
-        sha256 = weights_sha256(cached)
-    length = input_length(model.config, tokenizer, max_seq_length)
-    name, pairs = data.read_first(*wanted)
-    table = TokenTable.open(encode(pairs, tokenizer, length, truncation), tokenizer)
-    return _Inputs(model, sha256, pairs, data.public_split(name), data.dropped[name], table, length)
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:

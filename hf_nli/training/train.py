@@ -109,11 +109,17 @@ def train(
             model=inputs.base.name,
             dataset=public_name(dataset),
             validation=inputs.pairs.validated_on,
-            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
+            arguments=changed_arguments(
+                data_options,
+                validation_dataset=validation_dataset and public_name(validation_dataset),
+                max_train_samples=max_train_samples,
+                revision=revision,
+            ),
             recipe=dataclasses.asdict(recipe),
             versions=packages,
             license=license or inputs.base.license,
             base=inputs.base.training,
+            base_calibration=inputs.base.calibration,
             base_model_sha256=inputs.base.weights,
         )
         for tracker in accelerator.trackers:
