@@ -55,7 +55,7 @@ def execute(arguments: CalibrateArguments, data_options: DataOptions) -> None:
     print(
         f"Calibrated {report.model} on {report.pairs}: its logits are divided by {report.temperature:.4f}, "
         f"fitted on {report.fitted_pairs} pairs.\n"
-        f"On {report.held_out_pairs} others ({report.dropped} without a gold label dropped):\n{changes}\n"
+        f"On {report.held_out_pairs} others:\n{changes}\n"
         f"  labels that changed: {report.changed_labels} of {report.fitted_pairs + report.held_out_pairs}\n"
         f"  model, tokenizer, README.md and calibration_report.json in {arguments.output_dir}"
     )

@@ -30,6 +30,9 @@ class TrainArguments:
     license: str | None = field(
         default=None, metadata={"help": "License of the weights, for the card; default: the base model's."}
     )
+    calibrate: bool = field(
+        default=False, metadata={"help": "Whether to calibrate the model at the end, on the validation pairs."}
+    )
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
@@ -73,6 +76,7 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         revision=arguments.revision,
         overwrite_output_dir=arguments.overwrite_output_dir,
         license=arguments.license,
+        calibrate=arguments.calibrate,
     )
     print(closing_table(arguments.output_dir, results.best_epoch))
     if recipe.test_each_epoch:
@@ -83,7 +87,8 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         f"in {results.seconds:.0f} s: {results.examples_per_second:.0f} examples/s on {results.device}.\n"
         f"  best epoch {results.best_epoch}: validation accuracy {results.eval_accuracy:.3f}, "
         f"loss {results.eval_loss:.3f}\n"
-        f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
+        + (f"  then its logits were divided by {results.temperature:.4f}\n" if results.temperature else "")
+        +         f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
     if arguments.destination and first_process():
         print(published(push(arguments.output_dir, arguments.destination)))

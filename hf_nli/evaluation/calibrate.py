@@ -96,7 +96,6 @@ def calibrate(
             **vars(found),
             pairs=public_name(dataset) + (f", {inputs.split}" if inputs.split else ""),
             dataset_sha256=files_sha256(str(dataset)),
-            dropped=inputs.dropped,
             max_seq_length=inputs.max_length,
             arguments=changed_arguments(
                 options,

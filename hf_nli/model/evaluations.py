@@ -135,26 +135,25 @@ class CalibrationReport(Calibration, Report):
 
     Attributes:
         pairs: Which pairs it was done on, by their data set and split.
-        dataset_sha256: What `core.files.joint_sha256` gives of the data set's files, if they are here.
-        dropped: How many more had no gold label.
         max_seq_length: Tokens a pair.
         arguments: The arguments of `calibrate` that aren't its defaults, beside the folders; none if it was a part of
             training.
         versions: The packages.
         base_model_sha256: Which weights it began from.
         model_sha256: Which weights it ended with, once they are written.
+        dataset_sha256: What `core.files.joint_sha256` gives of the data set's files, if they are here; training doesn't
+            look at that.
         model: The model that these weights were of, if it wasn't a part of training.
         base: The report on the calibration before, if there was one.
     """
 
     pairs: str
-    dataset_sha256: str | None
-    dropped: int
     max_seq_length: int
     arguments: dict[str, Any]
     versions: dict[str, str]
     base_model_sha256: str | None
     model_sha256: str | None = None
+    dataset_sha256: str | None = None
     model: str | None = None
     base: dict[str, Any] | None = None
 
