@@ -88,7 +88,7 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         f"  best epoch {results.best_epoch}: validation accuracy {results.eval_accuracy:.3f}, "
         f"loss {results.eval_loss:.3f}\n"
         + (f"  then its logits were divided by {results.temperature:.4f}\n" if results.temperature else "")
-        +         f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
+        + f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
     if arguments.destination and first_process():
         print(published(push(arguments.output_dir, arguments.destination)))

@@ -141,8 +141,8 @@ class CalibrationReport(Calibration, Report):
         versions: The packages.
         base_model_sha256: Which weights it began from.
         model_sha256: Which weights it ended with, once they are written.
-        dataset_sha256: What `core.files.joint_sha256` gives of the data set's files, if they are here; training doesn't
-            look at that.
+        dataset_sha256: What `core.files.joint_sha256` gives of the data set's files, if they are here; training leaves
+            it out.
         model: The model that these weights were of, if it wasn't a part of training.
         base: The report on the calibration before, if there was one.
     """

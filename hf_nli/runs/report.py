@@ -53,8 +53,8 @@ class TrainingResults(Report):
         num_train_examples: The training pairs.
         dropped_examples: Training rows without a gold label.
         model_sha256: The SHA-256 of the weights that this is about.
-        temperature: What the logits were divided by after training, if it was calibrated then; the losses here are those
-            from before, and calibration_report.json has more.
+        temperature: What the logits were divided by after training, if the model was calibrated then; the losses here
+            are those from before, and calibration_report.json has more.
         softening_factors: What the queries of each layer were multiplied by before training, if any were.
     """
 

@@ -30,7 +30,8 @@ def calibrate_best(run: Run, forward: Forward, pairs: str, max_seq_length: int) 
         max_seq_length: The tokens that they were cut to.
 
     Returns:
-        The report, but for the weights that it is about; None if no temperature fits, which is logged: the model is what it was.
+        The report, but for the weights that it is about; None if no temperature fits, which is logged: the model is
+        what it was.
     """
     recipe, folder = run.plan.recipe, run.folder.model
     before = on_main(lambda: weights_sha256(folder))

@@ -110,9 +110,7 @@ def train(
         with fast_attention(inputs.model, accelerator.device), fast_forward(inputs.model, forward) as fast:
             run = _prepare(accelerator, precision, inputs, recipe, run_options, folder, fast)
             run.fit()
-        calibration = (
-            calibrate_best(run, forward, inputs.pairs.validated_on, inputs.max_length) if calibrate else None
-        )
+        calibration = calibrate_best(run, forward, inputs.pairs.validated_on, inputs.max_length) if calibrate else None
         report = TrainingReport(
             model=inputs.base.name,
             dataset=public_name(dataset),

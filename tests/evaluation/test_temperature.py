@@ -134,7 +134,7 @@ def test_a_model_whose_last_layer_is_not_the_end_is_refused():
     """XLM may have an activation after it."""
     config = XLMConfig(emb_dim=16, n_layers=1, n_heads=2, n_langs=1, summary_activation="tanh", **USUAL)
     model = built(XLMForSequenceClassification, config)
-    words = "^m on d: can't be calibrated: sequence_summary.summary, the last linear layer of this xlm, isn't what gives"
+    words = "^m on d: can't be calibrated: sequence_summary.summary, the last linear layer of this xlm, isn't what"
     with pytest.raises(InputError, match=words):
         scaled(model)
 

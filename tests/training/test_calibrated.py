@@ -1,6 +1,7 @@
 """`hf-nli train --calibrate`: the model that a run leaves is calibrated, and whole, or isn't there."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -25,13 +26,11 @@ HYPOTHESES = ("is", "outside", "not .")
 def noisy(tmp_path_factory):
     """Pairs whose hypothesis tells the label four times of five."""
     rows, number = [], 0
-    for time in range(4):
-        for subject in SUBJECTS:
-            for verb in VERBS:
-                for index, hypothesis in enumerate(HYPOTHESES):
-                    number += 1
-                    label = LABELS[(index + (number % 5 == 0)) % 3]
-                    rows.append({"premise": f"{subject} {verb}", "hypothesis": hypothesis, "label": label})
+    for subject, verb in 4 * list(product(SUBJECTS, VERBS)):
+        for index, hypothesis in enumerate(HYPOTHESES):
+            number += 1
+            label = LABELS[(index + (number % 5 == 0)) % 3]
+            rows.append({"premise": f"{subject} {verb}", "hypothesis": hypothesis, "label": label})
     path = tmp_path_factory.mktemp("data") / "noisy.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
