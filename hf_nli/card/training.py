@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hf_nli.core.report import checked
 from hf_nli.data.mixing import SourceCounts
+from hf_nli.model.evaluations import CalibrationReport
 from hf_nli.model.precision import Precision
 from hf_nli.model.reports import FolderReports, Json
 from hf_nli.settings.recipe import Recipe
@@ -26,6 +27,7 @@ class TrainingStep:
         model: The base model: a Hub id, or the name of its folder.
         datasets: Hub ids and names of files, in the form in which they were given.
         base_model_sha256: The weights that it began from.
+        calibrations: The calibrations of the base model, from the first one on.
         validation: What was validated on.
         license: The licence that was given, or that the base model's card has.
         settings: What wasn't a default, by the names of the flags.
@@ -36,6 +38,7 @@ class TrainingStep:
     model: str
     datasets: list[str]
     base_model_sha256: str | None
+    calibrations: list[CalibrationReport]
     validation: str | None
     license: str | None
     settings: dict[str, Flag]
@@ -131,6 +134,7 @@ def _steps(training: Json) -> list[TrainingStep]:
         model=training["model"],
         datasets=[named] if isinstance(named := training["dataset"], str) else named,
         base_model_sha256=training.get("base_model_sha256"),
+        calibrations=calibrations(training.get("base_calibration")),
         validation=training.get("validation"),
         license=training.get("license"),
         settings=training.get("arguments", {}) | recipe,
@@ -138,3 +142,15 @@ def _steps(training: Json) -> list[TrainingStep]:
         sources=training.get("sources") or [],
     )
     return [*(_steps(training["base"]) if training.get("base") else []), checked(step)]
+
+
+def calibrations(report: Json | None) -> list[CalibrationReport]:
+    """Reads the calibrations of a model, from the first one on.
+
+    Args:
+        report: The last one's calibration_report.json, if there is one.
+
+    Raises:
+        ValueError: If something is missing, or isn't what it should be.
+    """
+    return CalibrationReport.from_json(report).chain if report else []

@@ -41,6 +41,9 @@ class TrainArguments:
         default=None,
         metadata={"help": "Proportions of several --dataset in each epoch, as 2 1; default: all rows of all of them."},
     )
+    calibrate: bool = field(
+        default=False, metadata={"help": "Whether to calibrate the model at the end, on the validation pairs."}
+    )
     push_to_hub: bool = field(default=False, metadata={"help": "Whether to publish the model at the end."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Where to: USER/NAME."})
     recipe: RecipeName = field(default="tuned", metadata=RECIPE_HELP)
@@ -85,6 +88,7 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         overwrite_output_dir=arguments.overwrite_output_dir,
         license=arguments.license,
         mixing_weights=arguments.mixing_weights,
+        calibrate=arguments.calibrate,
     )
     print(closing_table(arguments.output_dir, results.best_epoch))
     if recipe.test_each_epoch:
@@ -95,7 +99,8 @@ def execute(arguments: TrainArguments, recipe: Recipe, data_options: DataOptions
         f"in {results.seconds:.0f} s: {results.examples_per_second:.0f} examples/s on {results.device}.\n"
         f"  best epoch {results.best_epoch}: validation accuracy {results.eval_accuracy:.3f}, "
         f"loss {results.eval_loss:.3f}\n"
-        f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
+        + (f"  then its logits were divided by {results.temperature:.4f}\n" if results.temperature else "")
+        + f"  model, README.md, train_log.jsonl, training_curves.png and all_results.json in {arguments.output_dir}"
     )
     if arguments.destination and first_process():
         print(published(push(arguments.output_dir, arguments.destination)))

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 from accelerate import Accelerator
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.disk import check_output
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import MERGED, model_labels
+from hf_nli.core.labels import MERGED
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.columns import ANNOTATORS
 from hf_nli.data.table import TokenTable
-from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.evaluation.conditions import describe
-from hf_nli.evaluation.inputs import Inputs, Reader, find, find_one
+from hf_nli.evaluation.inputs import Inputs, LoadedModel, Reader, check_settings, find, find_training_data
 from hf_nli.evaluation.record import record_evaluation
 from hf_nli.evaluation.report import FILES, Chapter, write_report
 from hf_nli.evaluation.results import (
@@ -30,10 +27,9 @@ from hf_nli.evaluation.results import (
     find_slices,
     scores_of,
 )
-from hf_nli.model.folder import holds_model, local_folder, weights_sha256
-from hf_nli.model.load import input_length, load_model
+from hf_nli.model.folder import holds_model
 from hf_nli.model.precision import Precision, resolve_precision
-from hf_nli.model.score import predict_logits
+from hf_nli.model.score import compute_logits
 from hf_nli.settings.options import DataOptions, Forward, Truncation
 from hf_nli.settings.ranges import check_choice, check_number
 from hf_nli.settings.recipe import Recipe
@@ -103,12 +99,8 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
         InputError: If a setting can't be used, the model or the data can't be loaded, `split` isn't there, the device
             lacks the precision, `output_dir` holds another model, or a pair's logits are NaN or infinite.
     """
-    check_number("per_device_eval_batch_size", per_device_eval_batch_size)
-    if max_seq_length is not None:
-        check_number("max_seq_length", max_seq_length)
+    check_settings(per_device_eval_batch_size, max_seq_length, truncation, forward)
     check_number("seed", seed)
-    check_choice("truncation", truncation, get_args(Truncation))
-    check_choice("forward", forward, get_args(Forward))
     check_choice("mixed_precision", mixed_precision, (*get_args(Precision), "auto"))
     sources = [dataset] if isinstance(dataset, str) else list(dataset)
     if not sources:
@@ -119,26 +111,23 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
     precision = resolve_precision(mixed_precision, accelerator.device.type)
     on_main(lambda: _refuse_other_folder(model_name_or_path, output_dir))
 
-    def load() -> tuple[_Model, list[Inputs]]:
+    def load() -> tuple[LoadedModel, list[Inputs]]:
         asked = find(sources, split, options)
-        baseline_data = find_one(baseline_dataset, None, options, first=False) if baseline_dataset else None
-        model = _Model.load(model_name_or_path, revision, max_seq_length)
-        reader = Reader(model.labels, model.tokenizer, model.length, truncation, baselines, baseline_data, seed)
+        baseline_data = find_training_data(baseline_dataset, options) if baseline_dataset else None
+        model = LoadedModel.load(model_name_or_path, revision, max_seq_length)
+        reader = Reader(model, truncation, baselines, baseline_data, seed)
         return model, [reader.read(each, slice_column or (), (ANNOTATORS, *_SLICE_COLUMNS)) for each in asked]
 
     model, inputs = in_turn(load)
-    net = model.net.to(accelerator.device)
-    with fast_forward(model.net, forward) as fast:
 
-        def logits_of(table: TokenTable, source: str) -> tuple[Tensor, Tensor]:
-            name = f"{model_name_or_path} on {source}, pairs with a gold label"
-            on_device = table.to(accelerator.device, fast and flat_batches(accelerator))
-            return predict_logits(accelerator, net, on_device, per_device_eval_batch_size, precision, name)
+    def logits_of(table: TokenTable, source: str) -> tuple[Tensor, Tensor]:
+        name = f"{model_name_or_path} on {source}, pairs with a gold label"
+        return compute_logits(accelerator, model.net, table, per_device_eval_batch_size, precision, forward, name)
 
-        outcomes = []
-        for each in inputs:
-            others = logits_of(each.exchanged, each.source)[0] if each.exchanged else None
-            outcomes.append(Outcome.of(each, model.labels, *logits_of(each.table, each.source), others))
+    outcomes = []
+    for each in inputs:
+        others = logits_of(each.exchanged, each.source)[0] if each.exchanged else None
+        outcomes.append(Outcome.of(each, model.labels, *logits_of(each.table, each.source), others))
     chapters = []
     for each, outcome in zip(inputs, outcomes, strict=True):
         results = EvaluationResults(
@@ -157,38 +146,6 @@ def evaluate(  # type: ignore[misc]  # the others name the settings that matter 
         chapters.append(Chapter(results, each, outcome))
     on_main(lambda: _write(Path(output_dir), chapters))
     return chapters[0].results if isinstance(dataset, str) else [chapter.results for chapter in chapters]
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A model, loaded.
-
-    Attributes:
-        net: It.
-        tokenizer: Its tokenizer.
-        sha256: Its weights.
-        length: The tokens that pairs are cut to.
-    """
-
-    net: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    sha256: str | None
-    length: int
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels of its logits."""
-        return model_labels(self.net.config)
-
-    @classmethod
-    def load(cls, model_name_or_path: str, revision: str | None, max_seq_length: int | None) -> _Model:
-        # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
-        here = Path(model_name_or_path).is_dir()
-        sha256 = weights_sha256(model_name_or_path) if here else None
-        net, tokenizer = load_model(model_name_or_path, revision=revision)
-        if not here and (cached := local_folder(model_name_or_path, revision)):
-            sha256 = weights_sha256(cached)
-        return cls(net, tokenizer, sha256, input_length(net.config, tokenizer, max_seq_length))
 
 
 def _refuse_other_folder(model_name_or_path: str, output_dir: str | Path) -> None:

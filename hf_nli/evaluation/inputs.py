@@ -1,25 +1,93 @@
-"""What an evaluation needs of its data sets: pairs, encoded, and what to compare the model with."""
+"""What is scored: a model, data sets as encoded pairs, and what to compare the model with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, model_labels
 from hf_nli.data.load import NLIData
 from hf_nli.data.rows import two_way_pairs
 from hf_nli.data.table import TokenTable
 from hf_nli.evaluation.baselines import Baselines, train_baselines
-from hf_nli.settings.options import DataOptions, Truncation
+from hf_nli.model.folder import local_folder, weights_sha256
+from hf_nli.model.load import input_length, load_model
+from hf_nli.settings.options import DataOptions, Forward, Truncation
+from hf_nli.settings.ranges import check_choice, check_number
+from hf_nli.settings.recipe import Recipe
 from hf_nli.sources.named import name_source
 from hf_nli.text.encoding import encode
+
+
+def check_settings(
+    per_device_eval_batch_size: int, max_seq_length: int | None, truncation: Truncation, forward: Forward
+) -> None:
+    """Refuses settings that can't be used.
+
+    Args:
+        per_device_eval_batch_size: Pairs a batch, on each process.
+        max_seq_length: Tokens a pair.
+        truncation: How longer pairs are cut.
+        forward: What computes.
+
+    Raises:
+        InputError: If one of them is of another type or out of its range.
+    """
+    check_number("per_device_eval_batch_size", per_device_eval_batch_size)
+    if max_seq_length is not None:
+        check_number("max_seq_length", max_seq_length)
+    check_choice("truncation", truncation, get_args(Truncation))
+    check_choice("forward", forward, get_args(Forward))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is scored.
+
+    Attributes:
+        net: It.
+        tokenizer: Its tokenizer.
+        sha256: Its weights.
+        length: The tokens that pairs are cut to.
+    """
+
+    net: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    sha256: str | None
+    length: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its logits."""
+        return model_labels(self.net.config)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, revision: str | None, max_seq_length: int | None) -> LoadedModel:
+        """Loads a model.
+
+        Args:
+            model_name_or_path: A model folder or Hub id.
+            revision: The branch, tag or commit of a model on the Hub.
+            max_seq_length: Tokens a pair; by default as many as the model takes.
+
+        Raises:
+            InputError: If it can't be loaded.
+        """
+        # In a folder, the weights are looked at before they are loaded: they may be replaced meanwhile.
+        here = Path(model_name_or_path).is_dir()
+        sha256 = weights_sha256(model_name_or_path) if here else None
+        net, tokenizer = load_model(model_name_or_path, revision=revision)
+        if not here and (cached := local_folder(model_name_or_path, revision)):
+            sha256 = weights_sha256(cached)
+        return cls(net, tokenizer, sha256, input_length(net.config, tokenizer, max_seq_length))
 
 
 @dataclass(frozen=True)
@@ -29,49 +97,57 @@ class Asked:
     Attributes:
         source: What `data.load_nli` takes.
         data: Its splits.
-        split: Which of them, if one was named.
+        candidates: Which of them, the one that is wanted most first.
     """
 
     source: str
     data: NLIData
-    split: str | None
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """The splits to look for, the one that is wanted most first."""
-        return (self.split,) if self.split else ("test", "validation")
+    candidates: tuple[str, ...]
 
 
-def find(sources: Sequence[str], split: str | None, options: DataOptions) -> list[Asked]:
+def find(
+    sources: Sequence[str],
+    split: str | None,
+    options: DataOptions,
+    default_splits: tuple[str, ...] = ("test", "validation"),
+) -> list[Asked]:
     """Finds data sets.
 
     Args:
         sources: What `sources.named.name_source` takes.
         split: The split of those that name none.
-        options: How to read them.
+        options: How to read them; a configuration and a revision are the first one's.
+        default_splits: Those to take else, the one that is wanted most first; or the only one there is.
 
     Raises:
         InputError: If one isn't there, or lacks its split.
     """
-    found = [find_one(each, split, options, first=not number) for number, each in enumerate(sources)]
-    for asked in found:
-        if asked.split and not asked.data.find(asked.split):
-            raise InputError(f"{asked.source}: no split {asked.split!r}; it has {', '.join(asked.data.names)}")
-        asked.data.candidates(*asked.candidates)
+    found = []
+    for number, each in enumerate(sources):
+        named = name_source(each)
+        data, wanted = NLIData(named.source, named.options(options, first=not number)), named.split or split
+        if wanted and not data.find(wanted):
+            raise InputError(f"{named.source}: no split {wanted!r}; it has {', '.join(data.names)}")
+        candidates = (wanted,) if wanted else default_splits
+        data.candidates(*candidates)
+        found.append(Asked(named.source, data, candidates))
     return found
 
 
-def find_one(source: str, split: str | None, options: DataOptions, first: bool) -> Asked:
-    """Finds a data set; see `find`.
+def find_training_data(source: str, options: DataOptions) -> Asked:
+    """Finds what to train baselines on: the split that is named, or train, or the only one there is.
 
     Args:
-        source: What it is called.
-        split: The split, if it names none.
+        source: What `sources.named.name_source` takes.
         options: How to read it.
-        first: Whether it is the first one, whose a configuration and a revision are.
+
+    Raises:
+        InputError: If it isn't there, or lacks the split.
     """
     named = name_source(source)
-    return Asked(named.source, NLIData(named.source, named.options(options, first)), named.split or split)
+    data, candidates = NLIData(named.source, named.options(options, first=False)), (named.split or "train",)
+    data.candidates(*candidates)
+    return Asked(named.source, data, candidates)
 
 
 @dataclass(frozen=True)
@@ -109,12 +185,10 @@ class Inputs:
 
 
 class Reader:
-    """Reads data sets for one tokenizer; baselines that several of them share are trained once.
+    """Reads data sets for a model; baselines that several of them share are trained once.
 
     Args:
-        labels: The model's.
-        tokenizer: The model's.
-        max_length: The length to truncate to.
+        model: The model.
         truncation: How longer pairs are cut.
         baselines: Whether to train what the model should be compared with.
         baseline_data: What to train it on; by default the split train of each data set.
@@ -123,19 +197,17 @@ class Reader:
 
     def __init__(
         self,
-        labels: tuple[str, ...],
-        tokenizer: PreTrainedTokenizerBase,
-        max_length: int,
+        model: LoadedModel,
         truncation: Truncation,
-        baselines: bool,
-        baseline_data: Asked | None,
-        seed: int,
+        baselines: bool = False,
+        baseline_data: Asked | None = None,
+        seed: int = Recipe.seed,
     ) -> None:
-        self._labels, self._encoding = labels, (tokenizer, max_length, truncation)
+        self._model, self._truncation = model, truncation
         self._wanted, self._data, self._seed = baselines, baseline_data, seed
         self._trained: dict[str, Baselines] = {}
 
-    def read(self, asked: Asked, columns: Sequence[str], welcome: Sequence[str]) -> Inputs:
+    def read(self, asked: Asked, columns: Sequence[str] = (), welcome: Sequence[str] = ()) -> Inputs:
         """Reads a data set.
 
         Args:
@@ -147,7 +219,7 @@ class Reader:
             InputError: If it can't be read, lacks a column, or has nothing to train baselines on.
         """
         name, pairs = asked.data.read_first(*asked.candidates)
-        if merged := self._labels == TWO_WAY_LABELS and pairs.features["label"].names == list(LABELS):
+        if merged := self._model.labels == TWO_WAY_LABELS and pairs.features["label"].names == list(LABELS):
             pairs = two_way_pairs(pairs)
         more: dict[str, Any] = {}
         if self._wanted:
@@ -162,20 +234,20 @@ class Reader:
         return Inputs(asked.source, split, pairs, merged, dropped, self._encoded(pairs), **more)
 
     def _baselines(self, asked: Asked) -> Baselines:
-        source = self._data or Asked(asked.source, asked.data, "train")
+        source = self._data or Asked(asked.source, asked.data, ("train",))
         if source.source not in self._trained:
             if not self._data and not asked.data.find("train"):
                 raise InputError(
                     f"{asked.source}: no split train of it to train --baselines on; name a data set that has one with "
                     "--baseline_dataset"
                 )
-            _, pairs = source.data.read_first(source.split or "train")
+            _, pairs = source.data.read_first(*source.candidates)
             self._trained[source.source] = train_baselines(pairs, self._seed)
         return self._trained[source.source]
 
     def _encoded(self, pairs: Dataset) -> TokenTable:
-        tokenizer, max_length, truncation = self._encoding
-        return TokenTable.open(encode(pairs, tokenizer, max_length, truncation), tokenizer)
+        tokenizer = self._model.tokenizer
+        return TokenTable.open(encode(pairs, tokenizer, self._model.length, self._truncation), tokenizer)
 
 
 def exchanged(pairs: Dataset, seed: int) -> Dataset:

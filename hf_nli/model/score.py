@@ -9,13 +9,16 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
 from hf_nli.core.errors import InputError
 from hf_nli.core.labels import LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
+from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.model.metrics import Scores
 from hf_nli.model.precision import Precision, autocast
+from hf_nli.settings.options import Forward
 
 
 @torch.no_grad()
@@ -64,6 +67,35 @@ def predict_logits(
     logits = accelerator.reduce(logits).cpu()
     check_logits(logits, name, remedy if precision == "no" else remedy or "use --mixed_precision no")
     return logits, table.labels.cpu()
+
+
+def compute_logits(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    table: TokenTable,
+    batch_size: int,
+    precision: Precision,
+    forward: Forward,
+    name: str,
+) -> tuple[Tensor, Tensor]:
+    """Does what `predict_logits` does, with our forward pass where that is wanted and known.
+
+    Args:
+        accelerator: The processes and their device.
+        model: The model, which is moved to the device.
+        table: The pairs.
+        batch_size: Pairs a batch, on each process.
+        precision: The precision of matrix products.
+        forward: What computes.
+        name: What to call the pairs in errors.
+
+    Returns:
+        What `predict_logits` gives.
+    """
+    model = model.to(accelerator.device)
+    with fast_forward(model, forward) as fast:
+        table = table.to(accelerator.device, fast and flat_batches(accelerator))
+        return predict_logits(accelerator, model, table, batch_size, precision, name)
 
 
 def check_logits(logits: Tensor, name: str, remedy: str = "", first_row: int = 1) -> None:

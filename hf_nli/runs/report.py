@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,20 @@ from hf_nli.core.files import sha256
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
 from hf_nli.data.mixing import SourceCounts
-from hf_nli.model.folder import CARD, CONFIG, CONVERSION, SHA256, TRAINING, read_report, speaks_of, weights_sha256
-from hf_nli.model.reports import first_weights
+from hf_nli.model.folder import (
+    CALIBRATION,
+    CARD,
+    CONFIG,
+    CONVERSION,
+    HISTORY,
+    SHA256,
+    TRAINING,
+    read_report,
+    speaks_of,
+    weights_sha256,
+)
+from hf_nli.model.reports import first_weights, uncalibrated
 from hf_nli.settings.options import DataOptions
-from hf_nli.sources.named import name_source
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class TrainingResults(Report):
         num_train_examples: The training pairs.
         dropped_examples: Training rows without a gold label.
         model_sha256: The SHA-256 of the weights that this is about.
+        temperature: What the logits were divided by after training, if the model was calibrated then; the losses here
+            are those from before, and calibration_report.json has more.
         softening_factors: What the queries of each layer were multiplied by before training, if any were.
     """
 
@@ -65,6 +76,7 @@ class TrainingResults(Report):
     num_train_examples: int
     dropped_examples: int
     model_sha256: str
+    temperature: float | None = None
     softening_factors: list[float] | None = None
 
 
@@ -81,6 +93,7 @@ class TrainingReport(Report):
         versions: Those of the packages.
         license: The license of the weights, if it is known.
         base: The report on the training that made the model that the run started from, if there was one.
+        base_calibration: The report on the last calibration of the model that the run started from, likewise.
         base_model_sha256: The SHA-256 of the weights that the run started from.
         model_sha256: That of the weights that it ended with, once it has ended.
         sources: What there is of each data set to train on.
@@ -94,6 +107,7 @@ class TrainingReport(Report):
     versions: dict[str, str]
     license: str | None = None
     base: dict[str, Any] | None = None
+    base_calibration: dict[str, Any] | None = None
     base_model_sha256: str | None = None
     model_sha256: str | None = None
     sources: list[SourceCounts] | None = None
@@ -109,6 +123,7 @@ class BaseModel:
         weights: The SHA-256 of its weights, if they are in safetensors files.
         sha256: What identifies it: configuration and weights.
         training: The report on its own training, if it was fine-tuned here.
+        calibration: The report on its last calibration, after training, if it was calibrated.
         license: The license that its card names, if it does.
     """
 
@@ -117,6 +132,7 @@ class BaseModel:
     weights: str | None
     sha256: str
     training: dict[str, Any] | None
+    calibration: dict[str, Any] | None
     license: str | None
 
     @classmethod
@@ -129,19 +145,26 @@ class BaseModel:
         """
         folder = Path(model_name_or_path)
         if not folder.is_dir():
-            reports = [CONFIG, TRAINING, CONVERSION, CARD]  # the weights are there since it was loaded
-            folder = Path(snapshot_download(model_name_or_path, revision=revision, allow_patterns=reports))
-        weights, training = weights_sha256(folder), read_report(folder, TRAINING)
-        if training and training.get(SHA256) != weights:
-            training = None  # of other weights
-        identity = content_key(sha256(folder / CONFIG), weights)
-        return cls(public_name(model_name_or_path), folder, weights, identity, training, base_license(folder))
+            files = [CONFIG, CARD, *HISTORY]  # the weights are there since it was loaded
+            folder = Path(snapshot_download(model_name_or_path, revision=revision, allow_patterns=files))
+        weights = weights_sha256(folder)
+        calibration = _report_about(folder, CALIBRATION, weights)
+        training = _report_about(folder, TRAINING, weights, *uncalibrated(calibration))
+        identity, name = content_key(sha256(folder / CONFIG), weights), public_name(model_name_or_path)
+        return cls(name, folder, weights, identity, training, calibration, base_license(folder))
 
     def copy_conversion(self, folder: Path) -> None:
         """Copies the report on the conversion that this model comes from, if there is one."""
         named = speaks_of(self.folder / CONVERSION)
-        if named is not None and named in (self.weights, first_weights(self.training)):
+        before = (*uncalibrated(self.calibration), *first_weights(self.training))
+        if named is not None and named in (self.weights, *before):
             shutil.copyfile(self.folder / CONVERSION, folder / CONVERSION)
+
+
+def _report_about(folder: Path, name: str, *weights: str | None) -> dict[str, Any] | None:
+    """Reads a report if it is about one of these weights."""
+    report = read_report(folder, name)
+    return report if report and report.get(SHA256) in weights else None
 
 
 def base_license(folder: Path) -> str | None:
@@ -154,20 +177,13 @@ def base_license(folder: Path) -> str | None:
     return license if isinstance(license, str) else None
 
 
-def changed_arguments(
-    data_options: DataOptions,
-    validation_dataset: str | None,
-    max_train_samples: int | None,
-    mixing_weights: Sequence[float] | None,
-    revision: str | None,
-) -> dict[str, Any]:
-    """Names the arguments of `train` that aren't its defaults, beside model, data set and recipe."""
-    arguments = {
-        "validation_dataset": validation_dataset and name_source(validation_dataset).public_name,
-        "max_train_samples": max_train_samples,
-        "mixing_weights": mixing_weights and list(mixing_weights),
-        "revision": revision,
-    }
+def changed_arguments(data_options: DataOptions, **arguments: Any) -> dict[str, Any]:
+    """Names the arguments of a command that aren't its defaults, which are None.
+
+    Args:
+        data_options: How the data were read.
+        **arguments: Others, in words that may be published.
+    """
     for each in dataclasses.fields(DataOptions):
         value = getattr(data_options, each.name)
         arguments[each.name] = None if value == each.default else value

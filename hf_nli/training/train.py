@@ -23,7 +23,8 @@ from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.splits import RunPairs, RunSources
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
-from hf_nli.model.folder import CARD, RESULTS, TRAINING, weights_sha256
+from hf_nli.model.evaluations import CalibrationReport
+from hf_nli.model.folder import CALIBRATION, CARD, RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision
 from hf_nli.runs.checkpoints import check_run
@@ -35,9 +36,11 @@ from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
+from hf_nli.sources.named import name_source
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.calibration import calibrate_best
 from hf_nli.training.learner import make_learner
 from hf_nli.training.loop import Run
 from hf_nli.training.plan import make_plan
@@ -58,6 +61,7 @@ def train(
     overwrite_output_dir: bool = False,
     license: str | None = None,
     mixing_weights: Sequence[float] | None = None,
+    calibrate: bool = False,
 ) -> TrainingResults:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
@@ -78,6 +82,8 @@ def train(
         license: The license of the weights, for the card; by default the one that the base model's card names.
         mixing_weights: The proportions of the sources in each epoch, a positive number for each, see
             `data.mixing.mix`; by default all rows of all of them are trained on.
+        calibrate: Whether to divide the model's logits by a temperature at the end, fitted on a half of the validation
+            pairs, as `calibrate` does.
 
     Returns:
         The results, as written to all_results.json.
@@ -116,22 +122,31 @@ def train(
             run = _prepare(accelerator, precision, inputs, recipe, run_options, folder, fast)
             run.fit()
         names = [each["dataset"] for each in inputs.pairs.sources]
+        calibration = calibrate_best(run, forward, inputs.pairs.validated_on, inputs.max_length) if calibrate else None
         report = TrainingReport(
             model=inputs.base.name,
             dataset=names[0] if len(names) == 1 else names,
             validation=inputs.pairs.validated_on,
-            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, mixing_weights, revision),
+            arguments=changed_arguments(
+                data_options,
+                validation_dataset=validation_dataset and name_source(validation_dataset).public_name,
+                max_train_samples=max_train_samples,
+                mixing_weights=mixing_weights and list(mixing_weights),
+                revision=revision,
+                calibrate=calibrate or None,
+            ),
             recipe=dataclasses.asdict(recipe),
             versions=packages,
             license=license or inputs.base.license,
             base=inputs.base.training,
+            base_calibration=inputs.base.calibration,
             base_model_sha256=inputs.base.weights,
             sources=inputs.pairs.sources,
         )
         for tracker in accelerator.trackers:
             tracker.finish()
         totals = run.state.all_epochs.over_processes()
-        return on_main(lambda: _finish(run, totals, inputs, factors, report))
+        return on_main(lambda: _finish(run, totals, inputs, factors, report, calibration))
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,7 @@ class _Inputs:
     base: BaseModel
     pairs: RunPairs
     tables: dict[str, TokenTable]
+    max_length: int
 
 
 def _load(
@@ -168,7 +184,7 @@ def _load(
         name: TokenTable.open(encode(split, tokenizer, max_length, recipe.truncation), tokenizer)
         for name, split in splits.items()
     }
-    return _Inputs(model, tokenizer, BaseModel.read(model_name_or_path, revision), pairs, tables)
+    return _Inputs(model, tokenizer, BaseModel.read(model_name_or_path, revision), pairs, tables, max_length)
 
 
 def _soften(inputs: _Inputs, recipe: Recipe) -> list[float]:
@@ -227,7 +243,14 @@ def _prepare(
     return run
 
 
-def _finish(run: Run, totals: Sums, inputs: _Inputs, factors: list[float], report: TrainingReport) -> TrainingResults:
+def _finish(
+    run: Run,
+    totals: Sums,
+    inputs: _Inputs,
+    factors: list[float],
+    report: TrainingReport,
+    calibration: CalibrationReport | None,
+) -> TrainingResults:
     """Writes all that speaks of the weights, and gives them their place; on the main process."""
     state, learner, accelerator = run.state, run.learner, run.accelerator
     best, last = state.best, state.last
@@ -252,12 +275,15 @@ def _finish(run: Run, totals: Sums, inputs: _Inputs, factors: list[float], repor
         num_train_examples=len(inputs.pairs.train),
         dropped_examples=inputs.pairs.dropped,
         model_sha256=sha256,
+        temperature=calibration.temperature if calibration else None,
         softening_factors=factors if min(factors, default=1.0) < 1 else None,
     )
     with staged(run.folder.checkpoints) as temporary:
         copy_model(run.folder.model, temporary)
         results.write(temporary / RESULTS)
         dataclasses.replace(report, model_sha256=sha256).write(temporary / TRAINING)
+        if calibration:
+            dataclasses.replace(calibration, model_sha256=sha256).write(temporary / CALIBRATION)
         inputs.base.copy_conversion(temporary)
         run.log.close(sha256, temporary)
         if (run.folder.checkpoints / CARD).exists():  # of which parts may be kept

@@ -140,6 +140,7 @@ FUNCTIONS = {
     "convert": hf_nli.convert,
     "train": hf_nli.train,
     "evaluate": hf_nli.evaluate,
+    "calibrate": hf_nli.calibrate,
     "inspect": hf_nli.inspect_data,
     "predict": hf_nli.predict_file,
     "export": hf_nli.export,

@@ -82,6 +82,8 @@ REFUSED = {
     EVALUATE + "{nothing}": "the file is empty",
     EVALUATE + "{damaged}": "damaged",
     "evaluate --model_name_or_path {damaged_model} --dataset {pairs} --output_dir {out}": "it isn't JSON",
+    "calibrate --model_name_or_path {model} --output_dir {out} --dataset {columns}": "no column for the premise",
+    "calibrate --model_name_or_path {missing} --output_dir {out} --dataset {pairs}": "no such folder",
     "inspect --dataset {binary}": "NUL",
     "inspect --dataset {pairs} --model_name_or_path {missing}": "no such folder",
     PREDICT + "{missing_file}": "no such file or folder",
