@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hf_nli.core.errors import InputError, Interrupted
     from hf_nli.d2l.convert import convert
     from hf_nli.data.load import load_nli
+    from hf_nli.evaluation.compare import compare
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.evaluation.inspection import inspect_data
     from hf_nli.hub.push import push
@@ -36,6 +37,7 @@ __all__ = [
     "RunOptions",
     "TextOptions",
     "__version__",
+    "compare",
     "convert",
     "evaluate",
     "export",
@@ -57,6 +59,7 @@ _MODULES = {
     "NLITrainingArguments": "training.trainer",
     "Recipe": "settings.recipe",
     "RunOptions": "settings.options",
+    "compare": "evaluation.compare",
     "convert": "d2l.convert",
     "evaluate": "evaluation.evaluate",
     "export": "inference.export",

@@ -46,6 +46,21 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
             find_columns(part, read_columns(part, where), options, where)
 
 
+def check_evaluations(run_a: str, run_b: str) -> None:
+    """Refuses two folders that aren't those of evaluations of the same pairs.
+
+    Args:
+        run_a: An output folder of `evaluate`.
+        run_b: Another one.
+
+    Raises:
+        InputError: If one of them isn't one, or the pairs differ.
+    """
+    from hf_nli.evaluation.predictions import match_runs, read_run
+
+    match_runs(read_run(run_a), read_run(run_b))
+
+
 def check_checkpoint(source: str, vocab: str | None) -> None:
     """Refuses a d2l checkpoint that isn't here; what would be downloaded is looked at later.
 

@@ -61,6 +61,7 @@ RANGES = {
     "warmup_ratio": SHARE,
     "dropout": SHARE,
     "threshold": Range(0, 1),
+    "resamples": Range(100, 10**6),  # of fewer, an end of an interval is chance itself
     "seed": Range(0, 2**32 - 1),  # NumPy takes no other
 }
 

@@ -140,6 +140,7 @@ FUNCTIONS = {
     "convert": hf_nli.convert,
     "train": hf_nli.train,
     "evaluate": hf_nli.evaluate,
+    "compare": hf_nli.compare,
     "inspect": hf_nli.inspect_data,
     "predict": hf_nli.predict_file,
     "export": hf_nli.export,
