@@ -23,6 +23,7 @@ ROOMS = (
     "runs",
     "training",
     "evaluation",
+    "comparison",
     "hub",
     "sample",
     "hf_nli",

@@ -56,7 +56,8 @@ def check_evaluations(run_a: str, run_b: str) -> None:
     Raises:
         InputError: If one of them isn't one, or the pairs differ.
     """
-    from hf_nli.evaluation.predictions import match_runs, read_run
+    from hf_nli.comparison.pairs import match_runs
+    from hf_nli.comparison.runs import read_run
 
     match_runs(read_run(run_a), read_run(run_b))
 

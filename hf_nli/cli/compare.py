@@ -12,7 +12,7 @@ from hf_nli.settings.options import DataOptions
 from hf_nli.settings.recipe import Recipe
 
 if TYPE_CHECKING:  # it takes seconds
-    from hf_nli.evaluation.compare import CompareResults
+    from hf_nli.comparison.compare import CompareResults
 
 RUN_HELP = "output folder of hf-nli evaluate; with --dataset, model folder or Hub id."
 
@@ -46,7 +46,7 @@ def check(arguments: CompareArguments, data_options: DataOptions) -> None:
 
 def execute(arguments: CompareArguments, data_options: DataOptions) -> None:
     """Compares, and prints tables."""
-    from hf_nli.evaluation.compare import compare
+    from hf_nli.comparison.compare import compare
 
     results = compare(
         run_a=arguments.run_a,
@@ -68,7 +68,9 @@ def _accuracies(results: CompareResults) -> list[str]:
     lines = [f"{results.dataset}{f', {results.split}' if results.split else ''}: {results.examples:,} pairs"]
     for letter, side in (("A", results.a), ("B", results.b)):
         accuracy = side.accuracy
-        lines.append(f"  {letter}      {accuracy.estimate:.4f}   {accuracy.low:.4f} to {accuracy.high:.4f}  {side.run}")
+        lines.append(
+            f"  {letter}      {accuracy.estimate:.4f}   {accuracy.low:.4f} to {accuracy.high:.4f}  {side.run}"
+        )
     lines += [
         f"  B - A {difference.estimate:+.4f}  {difference.low:+.4f} to {difference.high:+.4f}; "
         f"McNemar's exact test: p = {results.mcnemar_p_value:.3g}",
@@ -114,6 +116,6 @@ COMMAND = Command(
     "tell by how much one of two models is better, and whether that may be chance",
     (CompareArguments, DataOptions),
     execute,
-    ("hf_nli.evaluation.compare",),
+    ("hf_nli.comparison.compare",),
     check,
 )

@@ -101,7 +101,9 @@ class FlagParser(ArgumentParser):
             value = getattr(given, action.dest, None)
             if isinstance(value, str) and not value.strip() and value != action.default and action.dest not in _TEXTS:
                 flag = action.option_strings[0] if action.option_strings else None
-                self.error(f"{flag or action.metavar} is empty; give a value{', or leave the flag out' if flag else ''}")
+                self.error(
+                    f"{flag or action.metavar} is empty; give a value{', or leave the flag out' if flag else ''}"
+                )
         for action in required:
             action.required = True
         if Recipe in self.settings:

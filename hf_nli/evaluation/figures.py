@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hf_nli.evaluation.chance import Interval
 from hf_nli.model.folder import SHA256
 from hf_nli.model.metrics import ConfusionMatrix
 
@@ -48,33 +47,19 @@ def confusion_matrix(counts: ConfusionMatrix, path: Path, model_sha256: str | No
     """
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
-    _draw_counts(axes, counts["labels"], counts["matrix"])
+    draw_counts(axes, counts["labels"], counts["matrix"])
     axes.set(xlabel="prediction", ylabel="gold label")
     figure.savefig(path, dpi=120, metadata={SHA256: model_sha256} if model_sha256 else None)
 
 
-def comparison(a: Interval, b: Interval, labels: list[str], flows: list[list[int]], path: Path) -> None:
-    """Draws the accuracies of two models with their intervals, and what they say of the same pairs.
+def draw_counts(axes: Axes, labels: list[str], counts: list[list[int]]) -> None:
+    """Draws a matrix of counts; colors show the shares in each row.
 
     Args:
-        a: The first model's accuracy.
-        b: The second one's.
-        labels: The labels.
-        flows: How many pairs have which label of the first model's, in rows, and of the second one's, in columns.
-        path: The .png to write.
+        axes: Where to draw it.
+        labels: What rows and columns stand for.
+        counts: The counts.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 2))
-    figures = numpy.array([[each.estimate, each.estimate - each.low, each.high - each.estimate] for each in (a, b)])
-    left.errorbar(["A", "B"], figures[:, 0], figures[:, 1:].T, fmt="o", capsize=6)
-    left.set(xlim=(-0.5, 1.5), ylabel="accuracy, with 95 % intervals")
-    _draw_counts(right, labels, flows)
-    right.set(xlabel="B's prediction", ylabel="A's prediction")
-    figure.savefig(path, dpi=120)
-
-
-def _draw_counts(axes: Axes, labels: list[str], counts: list[list[int]]) -> None:
-    """Draws a matrix of counts in the colors of the shares of their rows."""
     matrix = numpy.array(counts)
     shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

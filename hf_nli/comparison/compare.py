@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from hf_nli.comparison.chance import accuracy_interval, difference_interval, mcnemar
+from hf_nli.comparison.figures import comparison
+from hf_nli.comparison.pairs import Answers, match_runs
+from hf_nli.comparison.results import CompareResults, Disagreement, LabelDifference, Side
+from hf_nli.comparison.runs import Run, read_run
 from hf_nli.core.disk import check_output
 from hf_nli.core.environment import first_process
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import staged
 from hf_nli.core.processes import on_main
-from hf_nli.core.report import Report
-from hf_nli.evaluation.chance import Interval, accuracy_interval, difference_interval, mcnemar
 from hf_nli.evaluation.evaluate import evaluate
-from hf_nli.evaluation.figures import comparison
-from hf_nli.evaluation.predictions import Answers, Run, match_runs, read_run
 from hf_nli.settings.options import DataOptions
 from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
@@ -33,88 +32,6 @@ METHODS = {
     "difference": "percentiles 2.5 and 97.5 of a paired bootstrap (Efron & Tibshirani 1993; Koehn 2004)",
     "mcnemar_p_value": "McNemar's test (McNemar 1947), exact and two-sided",
 }
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two models.
-
-    Attributes:
-        run: The folder or model that was given.
-        model: The model that was evaluated.
-        model_sha256: Its weights.
-        accuracy: The share of the pairs that it gets right.
-    """
-
-    run: str
-    model: str
-    model_sha256: str | None
-    accuracy: Interval
-
-
-@dataclass(frozen=True)
-class LabelDifference:
-    """How much better one label is told from the others: B's score minus A's, each from 0 to 1."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """A pair of which the two say different labels; the probabilities are those of its gold label."""
-
-    premise: str
-    hypothesis: str
-    label: str
-    prediction_a: str
-    prediction_b: str
-    probability_a: float
-    probability_b: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareResults(Report):
-    """What `compare` found out, as written to compare_results.json.
-
-    Attributes:
-        a: The first model.
-        b: The second one.
-        dataset: The data set on which both were evaluated.
-        split: Its split, if something says so.
-        examples: How many pairs it has.
-        labels: The labels that are told apart.
-        difference: B's accuracy minus A's.
-        mcnemar_p_value: How probable a difference as large as this is, if both are right equally often.
-        counts: Pairs that both get right, only A, only B, and neither of them.
-        flows: Pairs by what is said of them: the rows are A's labels, the columns B's.
-        per_label: Differences by gold label.
-        disagreements: Of the pairs of which they say different labels, those whose gold label's probability changes
-            most, the most changed first.
-        other_conditions: Conditions of the two evaluations that differ, A's and B's.
-        resamples: Samples of the bootstrap.
-        seed: Its seed.
-        methods: Where the figures come from.
-    """
-
-    a: Side
-    b: Side
-    dataset: str
-    split: str | None
-    examples: int
-    labels: list[str]
-    difference: Interval
-    mcnemar_p_value: float
-    counts: dict[str, int]
-    flows: list[list[int]]
-    per_label: dict[str, LabelDifference]
-    disagreements: list[Disagreement]
-    other_conditions: dict[str, list[Any]]
-    resamples: int
-    seed: int
-    methods: dict[str, str]
 
 
 def compare(
@@ -220,7 +137,11 @@ def _disagreements(a: Answers, b: Answers) -> list[Disagreement]:
     most = rows[numpy.argsort(-abs(after - before)[rows], kind="stable")][:EXAMPLES]
     return [
         Disagreement(
-            *a.pairs[row], a.labels[a.predicted[row]], a.labels[b.predicted[row]], float(before[row]), float(after[row])
+            *a.pairs[row],
+            a.labels[a.predicted[row]],
+            a.labels[b.predicted[row]],
+            float(before[row]),
+            float(after[row]),
         )
         for row in most
     ]
