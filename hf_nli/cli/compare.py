@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from hf_nli.cli.checks import check_data, check_evaluations, check_model
@@ -69,7 +70,7 @@ def _accuracies(results: CompareResults) -> list[str]:
     for letter, side in (("A", results.a), ("B", results.b)):
         accuracy = side.accuracy
         lines.append(
-            f"  {letter}      {accuracy.estimate:.4f}   {accuracy.low:.4f} to {accuracy.high:.4f}  {side.run}"
+            f"  {letter}      {accuracy.estimate:.4f}   {accuracy.low:.4f} to  {accuracy.high:.4f}  {side.run}"
         )
     lines += [
         f"  B - A {difference.estimate:+.4f}  {difference.low:+.4f} to {difference.high:+.4f}; "
@@ -79,10 +80,8 @@ def _accuracies(results: CompareResults) -> list[str]:
     ]
     for name, (a, b) in results.other_conditions.items():
         lines.append(f"  other conditions: {name} is {a} for A, {b} for B")
-    return [
-        *lines,
-        f"  95 % intervals: Wilson's (1927); of B - A a paired bootstrap's, {results.resamples:,} samples (Koehn 2004)",
-    ]
+    bootstrap = f"a paired bootstrap's, {results.resamples:,} samples (Koehn 2004)"
+    return [*lines, f"  95 % intervals: Wilson's (1927), and of B - A {bootstrap}"]
 
 
 def _labels(results: CompareResults) -> list[str]:
@@ -106,7 +105,7 @@ def _disagreements(results: CompareResults) -> list[str]:
         lines += [
             f"  {each.probability_a:.3f} -> {each.probability_b:.3f} {each.label} "
             f"(A: {each.prediction_a}, B: {each.prediction_b})",
-            f"    {each.premise!r} | {each.hypothesis!r}",
+            f"    {shorten(each.premise, 100)!r} | {shorten(each.hypothesis, 100)!r}",
         ]
     return lines
 

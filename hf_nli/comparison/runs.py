@@ -72,13 +72,13 @@ def read_run(folder: str | Path, name: str | None = None) -> Run:
     name, folder = name or str(folder), Path(folder)
     if not folder.is_dir():
         raise InputError(
-            f"{name}: no such folder; give an output folder of hf-nli evaluate, or, with --dataset, a model"
+            f"{name}: no such folder; give one that hf-nli evaluate wrote, or --dataset to score models on"
         )
     for file in (RESULTS, PREDICTIONS):
         if not (folder / file).is_file():
             raise InputError(
-                f"{name}: no {file}; give an output folder of hf-nli evaluate on one data set, or --dataset, on which "
-                "to score models"
+                f"{name}: no {file}; give a folder that hf-nli evaluate wrote on one data set, or --dataset to score "
+                "models on"
             )
     try:
         results = RunResults.from_json(json.loads((folder / RESULTS).read_text(encoding="utf-8")))
