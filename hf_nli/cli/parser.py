@@ -100,10 +100,9 @@ class FlagParser(ArgumentParser):
         for action in self.known:
             value = getattr(given, action.dest, None)
             if isinstance(value, str) and not value.strip() and value != action.default and action.dest not in _TEXTS:
-                flag = action.option_strings[0] if action.option_strings else None
-                self.error(
-                    f"{flag or action.metavar} is empty; give a value{', or leave the flag out' if flag else ''}"
-                )
+                if not action.option_strings:
+                    self.error(f"{action.metavar} is empty; give a value")
+                self.error(f"{action.option_strings[0]} is empty; give a value, or leave the flag out")
         for action in required:
             action.required = True
         if Recipe in self.settings:

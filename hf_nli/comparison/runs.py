@@ -71,23 +71,14 @@ def read_run(folder: str | Path, name: str | None = None) -> Run:
     """
     name, folder = name or str(folder), Path(folder)
     if not folder.is_dir():
-        raise InputError(
-            f"{name}: no such folder; give one that hf-nli evaluate wrote, or --dataset to score models on"
-        )
+        raise InputError(f"{name}: no such folder; give one that hf-nli evaluate wrote, or models and --dataset")
     for file in (RESULTS, PREDICTIONS):
         if not (folder / file).is_file():
             raise InputError(
-                f"{name}: no {file}; give a folder that hf-nli evaluate wrote on one data set, or --dataset to score "
-                "models on"
+                f"{name}: no {file}; give a folder that hf-nli evaluate wrote of one data set, or models and --dataset"
             )
-    try:
-        results = RunResults.from_json(json.loads((folder / RESULTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{name}: {RESULTS} can't be read ({reason(error)}); run hf-nli evaluate again") from error
-    try:
-        rows = list(_read_rows(folder / PREDICTIONS))
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{name}: {PREDICTIONS} can't be read ({reason(error)})") from error
+    results = _read_results(folder / RESULTS)
+    rows = list(_read_rows(folder / PREDICTIONS))
     right = sum(row["label"] == row["prediction"] for row in rows)
     if not rows or len(rows) != results.examples or abs(right / len(rows) - results.accuracy) > 0.5 / len(rows):
         raise InputError(
@@ -97,18 +88,33 @@ def read_run(folder: str | Path, name: str | None = None) -> Run:
     return Run(name, results, rows)
 
 
+def _read_results(path: Path) -> RunResults:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it is a {type(content).__name__}, not an object")
+        return RunResults.from_json(content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} can't be read: {reason(error)}; run hf-nli evaluate again") from error
+
+
 def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                fits = all(isinstance(row[name], str) for name in _TEXTS)
-                fits = fits and len(row["scores"]) > 1 and all(0 <= score <= 1 for score in row["scores"].values())
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                fits = False
-            if not fits:
-                raise InputError(
-                    f"{path}, line {number}: not a prediction of hf-nli evaluate: an object with the texts "
-                    f"{', '.join(_TEXTS)}, and scores, the probability of each label"
-                )
-            yield {name: row[name] for name in (*_TEXTS, "scores")}
+    try:
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            yield _row(line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {reason(error)}") from error
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        fits = all(isinstance(row[name], str) for name in _TEXTS) and len(row["scores"]) > 1
+        if fits and all(0 <= score <= 1 for score in row["scores"].values()):
+            return {name: row[name] for name in (*_TEXTS, "scores")}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise InputError(
+        f"{where}: it isn't a prediction of hf-nli evaluate: an object with the texts {', '.join(_TEXTS)}, and with "
+        "scores, the probability of each label"
+    )
