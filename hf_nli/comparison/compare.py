@@ -71,12 +71,12 @@ def compare(
     if output_dir is not None:
         check_output(output_dir, files=(RESULTS, PICTURE))
     if dataset is not None:
-        runs = [_evaluated(str(model), dataset, split, data_options) for model in (run_a, run_b)]
+        one, other = (_evaluated(str(model), dataset, split, data_options) for model in (run_a, run_b))
     elif split is None and data_options in (None, DataOptions()):
-        runs = [read_run(folder) for folder in (run_a, run_b)]
+        one, other = (read_run(folder) for folder in (run_a, run_b))
     else:
         raise InputError("--split and how to read data need --dataset; folders of hf-nli evaluate have theirs already")
-    results = _compared(*runs, *match_runs(*runs), seed, resamples)
+    results = _compared(one, other, seed, resamples)
     if output_dir is not None and first_process():
         with staged(output_dir) as folder:
             results.write(folder / RESULTS)
@@ -90,7 +90,8 @@ def _evaluated(model: str, dataset: str, split: str | None, options: DataOptions
         return on_main(lambda: read_run(folder, model))
 
 
-def _compared(run_a: Run, run_b: Run, a: Answers, b: Answers, seed: int, resamples: int) -> CompareResults:
+def _compared(run_a: Run, run_b: Run, seed: int, resamples: int) -> CompareResults:
+    a, b = match_runs(run_a, run_b)
     right_a, right_b = a.predicted == a.gold, b.predicted == b.gold
     (both_wrong, only_b), (only_a, both_right) = confusion_matrix(right_a, right_b, labels=[False, True]).tolist()
     flows = confusion_matrix(a.predicted, b.predicted, labels=range(len(a.labels)))
@@ -126,22 +127,20 @@ def _per_label(a: Answers, b: Answers) -> dict[str, LabelDifference]:
         numpy.array(precision_recall_fscore_support(a.gold, each.predicted, labels=ids, zero_division=0.0))
         for each in (a, b)
     ]
-    differences = (scores[1] - scores[0])[:3].T.tolist()
+    precision, recall, f1 = (scores[1] - scores[0])[:3].tolist()
     support = scores[0][3].astype(int).tolist()
-    return {a.labels[index]: LabelDifference(*differences[index], support[index]) for index in ids}
+    return {
+        label: LabelDifference(precision[index], recall[index], f1[index], support[index])
+        for index, label in enumerate(a.labels)
+    }
 
 
 def _disagreements(a: Answers, b: Answers) -> list[Disagreement]:
     rows = numpy.flatnonzero(a.predicted != b.predicted)
     before, after = (each.probabilities[numpy.arange(len(a.gold)), a.gold] for each in (a, b))
     most = rows[numpy.argsort(-abs(after - before)[rows], kind="stable")][:EXAMPLES]
+    label_a, label_b = ([each.labels[index] for index in each.predicted[most]] for each in (a, b))
     return [
-        Disagreement(
-            *a.pairs[row],
-            a.labels[a.predicted[row]],
-            a.labels[b.predicted[row]],
-            float(before[row]),
-            float(after[row]),
-        )
-        for row in most
+        Disagreement(*a.pairs[row], label_a[index], label_b[index], float(before[row]), float(after[row]))
+        for index, row in enumerate(map(int, most))
     ]
