@@ -86,7 +86,7 @@ def _accuracies(results: CompareResults) -> list[str]:
 
 def _labels(results: CompareResults) -> list[str]:
     width = max(map(len, results.labels)) + 2
-    lines = ["B - A by gold label".ljust(width + 6) + "".join(f"{name:>11}" for name in ("precision", "recall", "f1"))]
+    lines = ["B - A by label".ljust(width + 6) + "".join(f"{name:>11}" for name in ("precision", "recall", "f1"))]
     lines[0] += f"{'support':>11}"
     for label, scores in results.per_label.items():
         differences = "".join(f"{value:>+11.3f}" for value in (scores.precision, scores.recall, scores.f1))

@@ -64,7 +64,7 @@ class CompareResults(Report):
         mcnemar_p_value: How probable a difference as large as this is, if both are right equally often.
         counts: Pairs that both get right, only A, only B, and neither of them.
         flows: Pairs by what is said of them: the rows are A's labels, the columns B's.
-        per_label: Differences by gold label.
+        per_label: How much better B tells each label from the others.
         disagreements: Of the pairs of which they say different labels, those whose gold label's probability changes
             most, the most changed first.
         other_conditions: Conditions of the two evaluations that differ, A's and B's.
