@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy
 import pytest
-from helpers import write_tiny_model
+from helpers import launcher, write_tiny_model
 from PIL import Image
 from scipy.stats import bootstrap
 from sklearn.metrics import precision_recall_fscore_support
@@ -310,3 +313,19 @@ def test_a_model_with_itself(models, pairs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "They say the same label of each pair." in printed and "p = 1\n" in printed
     assert "B - A +0.0000  +0.0000 to +0.0000" in printed
+
+
+def test_two_processes(models, pairs, tmp_path):
+    """They share the evaluations; what one writes all have read."""
+    command = [sys.executable, *launcher(), "-m", "hf_nli", "compare", *models, "--dataset", pairs]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(hf_nli.__file__).parents[1])
+    result = subprocess.run(
+        [*command, "--output_dir", str(tmp_path / "out")], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("B - A by label") == 1
+    found = json.loads((tmp_path / "out/compare_results.json").read_text())
+    expected = compare(*models, dataset=pairs).as_dict()
+    same = ("examples", "counts", "flows", "difference", "mcnemar_p_value", "a", "b")
+    assert [found[name] for name in same] == [expected[name] for name in same]
