@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hf_nli.card.card import write_card
+    from hf_nli.comparison.compare import compare
     from hf_nli.core.environment import VERSION as __version__
     from hf_nli.core.errors import InputError, Interrupted
     from hf_nli.d2l.convert import convert
@@ -38,6 +39,7 @@ __all__ = [
     "TextOptions",
     "__version__",
     "calibrate",
+    "compare",
     "convert",
     "evaluate",
     "export",
@@ -60,6 +62,7 @@ _MODULES = {
     "Recipe": "settings.recipe",
     "RunOptions": "settings.options",
     "calibrate": "evaluation.calibrate",
+    "compare": "comparison.compare",
     "convert": "d2l.convert",
     "evaluate": "evaluation.evaluate",
     "export": "inference.export",

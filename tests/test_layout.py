@@ -22,6 +22,7 @@ ROOMS = (
     "card",
     "runs",
     "evaluation",
+    "comparison",
     "training",
     "hub",
     "sample",

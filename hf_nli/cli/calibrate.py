@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hf_nli.cli.checks import check_data, check_model
+from hf_nli.cli.checks import check_model, check_sources
 from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, REVISION_HELP, PairArguments, model_help
 from hf_nli.settings.options import DataOptions
@@ -30,7 +30,7 @@ class CalibrateArguments(PairArguments):
 def check(arguments: CalibrateArguments, data_options: DataOptions) -> None:
     """Refuses input that is missing."""
     check_model(arguments.model_name_or_path, arguments.revision)
-    check_data(arguments.dataset, data_options, arguments.split or "validation")
+    check_sources(arguments.dataset, data_options, arguments.split or "validation")
 
 
 def execute(arguments: CalibrateArguments, data_options: DataOptions) -> None:

@@ -73,6 +73,22 @@ def check_sources(
         check_data(each.source, each.options(options, first and number == 0), each.split or split)
 
 
+def check_evaluations(run_a: str, run_b: str) -> None:
+    """Refuses two folders that aren't those of evaluations of the same pairs.
+
+    Args:
+        run_a: An output folder of `evaluate`.
+        run_b: Another one.
+
+    Raises:
+        InputError: If one of them isn't one, or the pairs differ.
+    """
+    from hf_nli.comparison.pairs import match_runs
+    from hf_nli.comparison.runs import read_run
+
+    match_runs(read_run(run_a), read_run(run_b))
+
+
 def check_checkpoint(source: str, vocab: str | None) -> None:
     """Refuses a d2l checkpoint that isn't here; what would be downloaded is looked at later.
 

@@ -60,7 +60,7 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
 
     results = evaluate(
         model_name_or_path=arguments.model_name_or_path,
-        dataset=arguments.dataset[0] if len(arguments.dataset) == 1 else arguments.dataset,
+        dataset=arguments.dataset,
         output_dir=arguments.output_dir,
         split=arguments.split,
         per_device_eval_batch_size=arguments.per_device_eval_batch_size,
@@ -75,7 +75,7 @@ def execute(arguments: EvaluateArguments, data_options: DataOptions) -> None:
         slice_column=arguments.slice_column,
         seed=arguments.seed,
     )
-    for each in results if isinstance(results, list) else [results]:
+    for each in results:
         print(_told(each))
     print(f"  report.html, eval_results.json, predictions.jsonl and pictures in {arguments.output_dir}")
 

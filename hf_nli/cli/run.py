@@ -10,6 +10,7 @@ from importlib import import_module
 from hf_nli.cli import (
     cache,
     calibrate,
+    compare,
     convert,
     evaluate,
     export,
@@ -28,7 +29,20 @@ from hf_nli.core.errors import InputError
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
-    for module in (convert, train, evaluate, calibrate, inspect, predict, export, push, cache, reproduce, quickstart)
+    for module in (
+        convert,
+        train,
+        evaluate,
+        compare,
+        calibrate,
+        inspect,
+        predict,
+        export,
+        push,
+        cache,
+        reproduce,
+        quickstart,
+    )
 }
 
 

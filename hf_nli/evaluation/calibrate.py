@@ -87,8 +87,8 @@ def calibrate(
         model, inputs, base = in_turn(load)
         if inputs.labels != model.labels:
             raise InputError(
-                f"{dataset}: its labels are {', '.join(inputs.labels)}, the model's {', '.join(model.labels)}; such data "
-                "can be evaluated on only"
+                f"{dataset}: its labels are {', '.join(inputs.labels)}, the model's {', '.join(model.labels)}; such "
+                "data can be evaluated on only"
             )
         name = f"{model_name_or_path} on {dataset}, pairs with a gold label"
         found = scale(accelerator, model.net, inputs.table, per_device_eval_batch_size, seed, forward, name)

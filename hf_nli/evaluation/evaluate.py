@@ -38,12 +38,14 @@ _SLICE_COLUMNS = ("heuristic",)  # HANS's, whose three heuristics are what it is
 
 
 @overload
-def evaluate(model_name_or_path: str, dataset: str, output_dir: str | Path, **settings: Any) -> EvaluationResults: ...
+def evaluate(
+    model_name_or_path: str, dataset: str, output_dir: str | Path, *more: Any, **settings: Any
+) -> EvaluationResults: ...
 
 
 @overload
 def evaluate(
-    model_name_or_path: str, dataset: Sequence[str], output_dir: str | Path, **settings: Any
+    model_name_or_path: str, dataset: Sequence[str], output_dir: str | Path, *more: Any, **settings: Any
 ) -> list[EvaluationResults]: ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -88,16 +89,28 @@ def confusion_matrix(counts: ConfusionMatrix, path: Path, model_sha256: str | No
         path: The .png to write.
         model_sha256: The weights that it is about, for the picture's metadata.
     """
-    labels, matrix = counts["labels"], numpy.array(counts["matrix"])
-    shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
+    draw_counts(axes, counts["labels"], counts["matrix"])
+    axes.set(xlabel="prediction", ylabel="gold label")
+    _save(figure, path, model_sha256)
+
+
+def draw_counts(axes: Axes, labels: list[str], counts: list[list[int]]) -> None:
+    """Draws a matrix of counts; colors show the shares in each row.
+
+    Args:
+        axes: Where to draw it.
+        labels: What rows and columns stand for.
+        counts: The counts.
+    """
+    matrix = numpy.array(counts)
+    shares = matrix / numpy.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in numpy.ndindex(matrix.shape):
         color = "white" if shares[row, column] > 0.5 else "black"
         text = f"{matrix[row, column]:,}\n{shares[row, column]:.0%}"
         axes.text(column, row, text, ha="center", va="center", color=color)
     ticks = range(len(labels))
-    axes.set(xlabel="prediction", ylabel="gold label", xticks=ticks, yticks=ticks, xticklabels=labels)
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=labels)
     axes.set_yticklabels(labels, rotation=90, va="center")
-    _save(figure, path, model_sha256)

@@ -122,16 +122,7 @@ def find(
     Raises:
         InputError: If one isn't there, or lacks its split.
     """
-    found = []
-    for number, each in enumerate(sources):
-        named = name_source(each)
-        data, wanted = NLIData(named.source, named.options(options, first=not number)), named.split or split
-        if wanted and not data.find(wanted):
-            raise InputError(f"{named.source}: no split {wanted!r}; it has {', '.join(data.names)}")
-        candidates = (wanted,) if wanted else default_splits
-        data.candidates(*candidates)
-        found.append(Asked(named.source, data, candidates))
-    return found
+    return [_find(each, split, options, default_splits, first=not number) for number, each in enumerate(sources)]
 
 
 def find_training_data(source: str, options: DataOptions) -> Asked:
@@ -144,8 +135,15 @@ def find_training_data(source: str, options: DataOptions) -> Asked:
     Raises:
         InputError: If it isn't there, or lacks the split.
     """
+    return _find(source, None, options, ("train",), first=False)
+
+
+def _find(source: str, split: str | None, options: DataOptions, default_splits: tuple[str, ...], first: bool) -> Asked:
     named = name_source(source)
-    data, candidates = NLIData(named.source, named.options(options, first=False)), (named.split or "train",)
+    data, wanted = NLIData(named.source, named.options(options, first)), named.split or split
+    if wanted and not data.find(wanted):
+        raise InputError(f"{named.source}: no split {wanted!r}; it has {', '.join(data.names)}")
+    candidates = (wanted,) if wanted else default_splits
     data.candidates(*candidates)
     return Asked(named.source, data, candidates)
 

@@ -62,6 +62,7 @@ RANGES = {
     "dropout": SHARE,
     "threshold": Range(0, 1),
     "mixing_weights": Range(1e-6, 10**9),
+    "resamples": Range(100, 10**6),  # of fewer, an end of an interval is chance itself
     "seed": Range(0, 2**32 - 1),  # NumPy takes no other
 }
 

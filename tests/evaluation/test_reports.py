@@ -185,7 +185,7 @@ def test_flags_that_are_repeated(model, folder, tmp_path):
         (["snli", "hans.jsonl:test"], {}, "no split 'test'"),
         (["snli", "nowhere.jsonl"], {}, "no such file"),
         ([], {}, "give at least one"),
-        (["hans.jsonl"], {"baselines": True, "baseline_dataset": "hans.jsonl:x"}, "no such file"),
+        (["hans.jsonl"], {"baselines": True, "baseline_dataset": "hans.jsonl:x"}, "no split 'x'"),
         (["snli"], {"slice_column": ["genre"]}, "no column genre"),
         (["snli"], {"seed": -1}, "--seed"),
     ],
