@@ -49,7 +49,7 @@ def evaluate(
 ) -> list[EvaluationResults]: ...
 
 
-def evaluate(  # type: ignore[misc]  # the others name the settings that matter to the type of what it returns
+def evaluate(
     model_name_or_path: str,
     dataset: str | Sequence[str],
     output_dir: str | Path,
