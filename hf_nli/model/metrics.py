@@ -7,14 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-import datasets
-import evaluate
 import torch
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor
 
-from hf_nli.core.labels import LABELS
 from hf_nli.model.confidence import brier_score, expected_calibration_error
 
 # Logits, float (examples, labels); gold labels, integer (examples,); the names of the labels.
@@ -128,35 +125,3 @@ class Scores:
         titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Scores)}
         values = {title: getattr(self, name) for name, title in titles.items() if title}
         return {title: value for title, value in values.items() if value is not None}
-
-
-class NLIMetric(evaluate.Metric):
-    """The metrics that look at the predicted labels alone, as an `evaluate` metric that needs no network.
-
-    Args:
-        labels: The names of the label ids.
-
-    Example:
-        >>> NLIMetric().compute(predictions=[0, 1, 2], references=[0, 1, 1])["accuracy"]
-        0.6666666666666666
-    """
-
-    def __init__(self, labels: tuple[str, ...] = LABELS, **options: Any) -> None:
-        self.labels = labels
-        # In memory: evaluate would write the predictions to the user's cache and lock files there.
-        super().__init__(keep_in_memory=True, **options)
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy, scores by label, confusion matrix and majority baseline of an NLI model.",
-            citation="",
-            features=datasets.Features(dict.fromkeys(("predictions", "references"), datasets.Value("int64"))),
-        )
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, Any]:
-        certain = torch.nn.functional.one_hot(torch.as_tensor(predictions), len(self.labels))
-        return {
-            field.name: field.metadata["compute"](certain, torch.as_tensor(references), self.labels)
-            for field in dataclasses.fields(Scores)
-            if not field.metadata["probabilities"]
-        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy
 import torch
@@ -16,9 +17,11 @@ from hf_nli.core.labels import LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
-from hf_nli.model.metrics import Scores
 from hf_nli.model.precision import Precision, autocast
 from hf_nli.settings.options import Forward
+
+if TYPE_CHECKING:
+    from hf_nli.model.metrics import Scores
 
 
 @torch.no_grad()
@@ -138,5 +141,7 @@ def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) 
         references: The gold labels, integer (examples,).
         labels: The names of the label ids.
     """
+    from hf_nli.model.metrics import Scores  # scikit-learn takes a while, and predictions don't need it
+
     fields = dataclasses.fields(Scores)
     return Scores(**{field.name: field.metadata["compute"](logits, references, labels) for field in fields})

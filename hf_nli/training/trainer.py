@@ -40,13 +40,13 @@ from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward
 from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
-from hf_nli.model.metrics import NLIMetric
 from hf_nli.model.score import check_logits
 from hf_nli.model.weights import broken_weight
 from hf_nli.text.encoding import encode
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training.arguments import NLITrainingArguments
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.metric import NLIMetric
 from hf_nli.training.optimization import embedding_rate, parameter_groups
 
 

@@ -247,7 +247,7 @@ def test_refusals(model, dev, tmp_path, capsys):
     for dataset, output_dir, flags, words in (
         (dev, str(other), [], "holds a model already"),
         (dev, new, ["--split", "test"], "no split 'test'; it has"),
-        (str(two_way), new, [], "its labels are entailment, not_entailment; such data can be evaluated on only"),
+        (str(two_way), new, [], "the model's entailment, neutral, contradiction; such data can be evaluated on only"),
         (str(one), new, [], "one pair can't be split into two halves"),
         (str(tmp_path / "missing.jsonl"), new, [], "no such file"),
         (dev, new, ["--seed", "-1"], "--seed is -1"),

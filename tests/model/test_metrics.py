@@ -8,8 +8,9 @@ import torch
 
 from hf_nli.core.labels import LABELS
 from hf_nli.model.evaluations import Evaluation
-from hf_nli.model.metrics import NLIMetric, Scores
+from hf_nli.model.metrics import Scores
 from hf_nli.model.score import score
+from hf_nli.training.metric import NLIMetric
 
 
 def test_hand_worked_case():
