@@ -108,7 +108,8 @@ def divide(layer: nn.Linear, temperature: float) -> None:
         temperature: The number.
     """
     for parameter in layer.parameters():
-        parameter.copy_(parameter.double() / temperature)
+        exact = parameter.cpu().double() / temperature  # not every device has float64
+        parameter.copy_(exact.to(parameter.dtype))
 
 
 def fit_temperature(logits: Tensor, references: Tensor, name: str = "the pairs") -> float:
