@@ -33,7 +33,7 @@ test: .venv/installed-tests  ## set up, then run all tests
 # PyTorch and pytest, installed once: the environments below see them by a path file, and nothing else of the project.
 $(COMPAT)/base/installed: constraints.txt
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/pip install --quiet --constraint constraints.txt torch numpy pytest
+	$(@D)/bin/pip install --quiet --constraint constraints.txt torch numpy pytest pytest-xdist
 	@touch $@
 
 define on_base
@@ -64,7 +64,7 @@ test-compat: .venv/installed $(OTHERS:%=$(COMPAT)/%/installed) $(COMPAT)/lowest/
 			$(COMPAT)/$$name/bin/python -I -m pytest tests/compat || exit; \
 	done; done
 	OMP_NUM_THREADS=1 $(COMPAT)/lowest/bin/hf-nli quickstart --output_dir build/compat/quickstart
-	OMP_NUM_THREADS=1 $(COMPAT)/lowest/bin/python -m pytest $(ON_LOWEST)
+	OMP_NUM_THREADS=1 $(COMPAT)/lowest/bin/python -m pytest -n auto --dist worksteal $(ON_LOWEST)
 
 style: .venv/installed-tests  ## format the code
 	$(BIN)/ruff check --fix .

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hf_nli.card.card import write_card
+    from hf_nli.comparison.compare import compare
     from hf_nli.core.environment import VERSION as __version__
     from hf_nli.core.errors import InputError, Interrupted
     from hf_nli.d2l.convert import convert
     from hf_nli.data.load import load_nli
+    from hf_nli.evaluation.calibrate import calibrate
     from hf_nli.evaluation.evaluate import evaluate
     from hf_nli.evaluation.inspection import inspect_data
     from hf_nli.hub.push import push
@@ -36,6 +38,8 @@ __all__ = [
     "RunOptions",
     "TextOptions",
     "__version__",
+    "calibrate",
+    "compare",
     "convert",
     "evaluate",
     "export",
@@ -57,6 +61,8 @@ _MODULES = {
     "NLITrainingArguments": "training.trainer",
     "Recipe": "settings.recipe",
     "RunOptions": "settings.options",
+    "calibrate": "evaluation.calibrate",
+    "compare": "comparison.compare",
     "convert": "d2l.convert",
     "evaluate": "evaluation.evaluate",
     "export": "inference.export",

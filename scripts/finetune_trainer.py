@@ -105,6 +105,7 @@ def fine_tune(
     places: PlaceArguments, options: DataOptions, arguments: "NLITrainingArguments", signals: Signals
 ) -> None:
     """Trains with flags that are read."""
+    from hf_nli.core.labels import LABEL_SETS
     from hf_nli.core.processes import on_main
     from hf_nli.data.splits import RunSources
     from hf_nli.model.folder import SHA256, weights_sha256
@@ -113,7 +114,8 @@ def fine_tune(
     signals.at_once = False
     on_main(lambda: arguments.goes_on(arguments.resume_from_checkpoint))
     with arguments.main_process_first(desc="reading and encoding"):
-        sources = RunSources(places.dataset, places.validation_dataset, options)
+        labels = LABEL_SETS[arguments.labels]
+        sources = RunSources(places.dataset, places.validation_dataset, options, labels=labels)
         model, tokenizer = load_base(places.model_name_or_path, arguments, places.revision)
         pairs = sources.read(arguments.seed)
         trainer = make_trainer_of(model, tokenizer, pairs.train, pairs.validation, arguments)

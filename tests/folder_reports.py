@@ -25,6 +25,11 @@ TRAINING = {"model": "bert-tiny", "dataset": "pairs.jsonl", "validation": "dev.j
 TRAINING |= {"recipe": vars(Recipe()), "versions": {"hf-nli": "0.0.2"}, "base_model_sha256": "0" * 64}
 RESULTS = {"num_train_examples": 1234, "steps": 30, "device": "abacus", "examples_per_second": 5.0, "best_epoch": 1}
 RESULTS |= {"mixed_precision": "no"}
+CALIBRATION = {"temperature": 1.5, "fitted_pairs": 20, "held_out_pairs": 21, "changed_labels": 0}
+CALIBRATION |= {"before": {"loss": 0.75, "expected_calibration_error": 0.125, "brier_score": 0.5}}
+CALIBRATION |= {"after": {"loss": 0.625, "expected_calibration_error": 0.0625, "brier_score": 0.375}}
+CALIBRATION |= {"max_abs_difference": 1e-7, "pairs": "dev.jsonl", "max_seq_length": 128, "versions": {}}
+CALIBRATION |= {"model": "sure", "arguments": {"dataset": "dev.jsonl"}, "base_model_sha256": "5" * 64}
 EPOCHS = (
     {"epoch": 0, "step": 0, "eval_loss": 1.25, "eval_accuracy": 0.25},
     {"epoch": 1, "step": 30, "train_loss": 0.5, "train_accuracy": 0.75, "eval_loss": 0.625, "eval_accuracy": 0.875},
@@ -50,6 +55,12 @@ def write_training(folder: Path, results: dict[str, Any] | None = None, **change
     lines = "".join(json.dumps(line) + "\n" for line in (*EPOCHS, weights))
     (folder / "train_log.jsonl").write_text(lines)
     Figure().savefig(folder / "training_curves.png", metadata=weights)
+
+
+def write_calibration(folder: Path, **changes: Any) -> None:
+    """Writes calibration_report.json."""
+    content = CALIBRATION | {"model_sha256": sha256_of(folder)} | changes
+    (folder / "calibration_report.json").write_text(json.dumps(content))
 
 
 def evaluation(folder: Path, **changes: Any) -> Evaluation:

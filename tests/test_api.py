@@ -16,7 +16,9 @@ import hf_nli
 print(*(name for name in sys.modules if "." not in name))
 print(*dir(hf_nli))
 from hf_nli import RECIPES, DataOptions, InputError, Interrupted, Recipe, RunOptions, __version__
-from hf_nli import convert, evaluate, export, inspect_data, load_nli, predict, push, train, write_card
+from hf_nli import (
+    calibrate, compare, convert, evaluate, export, inspect_data, load_nli, predict, push, train, write_card,
+)
 from hf_nli import NLITrainingArguments, make_trainer
 print(convert.__name__, evaluate.__name__, export.__name__, load_nli.__name__, push.__name__, train.__name__)
 """

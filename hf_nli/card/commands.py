@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from hf_nli.card.facts import CardFacts
-from hf_nli.card.training import Flag
+from hf_nli.card.training import Flag, TrainingStep
 from hf_nli.core.hub_ids import public_name
 from hf_nli.d2l.report import ConversionReport
-from hf_nli.model.evaluations import EvaluationRecord
+from hf_nli.model.evaluations import CalibrationReport, EvaluationRecord
 
 
 def commands(facts: CardFacts) -> list[str]:
@@ -21,10 +21,10 @@ def commands(facts: CardFacts) -> list[str]:
     Returns:
         A command a line, and a comment where it isn't known what made an input; nothing if nothing is known.
     """
-    steps = facts.training.steps_to_here if facts.training else []
+    steps = list(_steps(facts))
     # A folder goes by the name that it had when it was used, made different from those before.
     folders: list[str] = []
-    for name in [*(step.model for step in steps), facts.model.name]:
+    for name in [*(step.model or "" for step in steps), facts.model.name]:
         folders.append(name if "/" in name else _other_name(name, folders))
     lines = []
     if facts.conversion:
@@ -33,9 +33,21 @@ def commands(facts: CardFacts) -> list[str]:
         weights = f" (SHA-256 of its weights: {steps[0].base_model_sha256})" if steps[0].base_model_sha256 else ""
         lines.append(f"# {folders[0]}: a model folder of which no more is known{weights}")
     for step, base, folder in zip(steps, folders, folders[1:], strict=False):
-        given: dict[str, Flag] = {"model_name_or_path": base, "dataset": step.dataset, "output_dir": folder}
-        lines.append(_command("train", given | step.settings))
+        given: dict[str, Flag] = {"model_name_or_path": base}
+        if isinstance(step, TrainingStep):
+            given |= {"dataset": step.datasets, "output_dir": folder}
+            lines.append(_command("train", given | step.settings))
+        else:
+            lines.append(_command("calibrate", given | step.arguments | {"output_dir": folder}))
     return lines + [_evaluate(each, folders[-1]) for each in facts.evaluations if lines]
+
+
+def _steps(facts: CardFacts) -> Iterator[TrainingStep | CalibrationReport]:
+    """What a command each made of the first model; a calibration that was a part of training is in its command."""
+    for step in facts.training.steps_to_here if facts.training else []:
+        yield from (each for each in step.calibrations if each.model)
+        yield step
+    yield from (each for each in facts.calibrations if each.model)
 
 
 def _other_name(name: str, taken: list[str]) -> str:

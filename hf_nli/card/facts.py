@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from hf_nli.card.training import TrainingFacts, training_facts
+from hf_nli.card.training import TrainingFacts, calibrations, training_facts
 from hf_nli.d2l.report import ConversionReport
 from hf_nli.inference.predictor import predict
-from hf_nli.model.evaluations import EvaluationRecord
-from hf_nli.model.folder import CONVERSION, TRAINING
+from hf_nli.model.evaluations import CalibrationReport, EvaluationRecord
+from hf_nli.model.folder import CALIBRATION, CONVERSION, TRAINING
 from hf_nli.model.load import load_model
 from hf_nli.model.reports import FolderReports, Json
 from hf_nli.text.rules import TEXT_STYLES
@@ -74,6 +74,7 @@ class CardFacts:
         model: Of the model's own files.
         conversion: Of the d2l checkpoint that it comes from.
         training: Of its training.
+        calibrations: Of its calibrations after that, from the first one on.
         evaluations: Of what it scores.
         files: The reports and pictures that are about it.
     """
@@ -81,6 +82,7 @@ class CardFacts:
     model: ModelFacts
     conversion: ConversionReport | None
     training: TrainingFacts | None
+    calibrations: list[CalibrationReport]
     evaluations: list[EvaluationRecord]
     files: frozenset[str]
 
@@ -99,6 +101,7 @@ def read_facts(folder: Path, reports: FolderReports) -> CardFacts:
         _model_facts(folder),
         _whole(folder / CONVERSION, reports.conversion, ConversionReport.from_json),
         _whole(folder / TRAINING, reports.training, lambda training: training_facts(training, reports)),
+        _whole(folder / CALIBRATION, reports.calibration, calibrations) or [],
         reports.evaluations,
         reports.files,
     )

@@ -34,7 +34,7 @@ def known_metadata(facts: CardFacts) -> Metadata:
         "language": "en" if step and step.is_snli else None,
         "license": step.license if step else None,
         "tags": tags,
-        "datasets": [step.dataset] if step and "/" in step.dataset else None,
+        "datasets": step.hub_ids if step else None,
         "base_model": step.model if step and "/" in step.model else None,
     }
     return {name: value for name, value in wanted.items() if value}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hf_nli.core.report import checked
+from hf_nli.data.mixing import SourceCounts
+from hf_nli.model.evaluations import CalibrationReport
 from hf_nli.model.precision import Precision
 from hf_nli.model.reports import FolderReports, Json
 from hf_nli.settings.recipe import Recipe
+from hf_nli.sources.named import name_source
 
 # Names that nothing but SNLI has: on the Hub, and of the Stanford release's folder, archive and files.
 _SNLI = re.compile(r"stanfordnlp/snli|snli_1\.0([._].*)?")
 
-Flag = str | int | float | bool | list[str] | None
+Flag = str | int | float | bool | list[str] | list[float] | None
 
 
 @dataclass(frozen=True)
@@ -22,26 +25,36 @@ class TrainingStep:
 
     Attributes:
         model: The base model: a Hub id, or the name of its folder.
-        dataset: A Hub id or the name of files.
+        datasets: Hub ids and names of files, in the form in which they were given.
         base_model_sha256: The weights that it began from.
+        calibrations: The calibrations of the base model, from the first one on.
         validation: What was validated on.
         license: The licence that was given, or that the base model's card has.
         settings: What wasn't a default, by the names of the flags.
         versions: The packages.
+        sources: What there was of each data set to train on, if that is known.
     """
 
     model: str
-    dataset: str
+    datasets: list[str]
     base_model_sha256: str | None
+    calibrations: list[CalibrationReport]
     validation: str | None
     license: str | None
     settings: dict[str, Flag]
     versions: dict[str, str]
+    sources: list[SourceCounts] = field(default_factory=list)
 
     @property
     def is_snli(self) -> bool:
-        """Whether the name of the data shows that they are SNLI: English sentences on image captions."""
-        return bool(_SNLI.fullmatch(self.dataset))
+        """Whether the names of the data show that they are SNLI: English sentences on image captions."""
+        return all(_SNLI.fullmatch(name_source(each).source) for each in self.datasets)
+
+    @property
+    def hub_ids(self) -> list[str]:
+        """The data sets that are on the Hub."""
+        names = [name_source(each).source for each in self.datasets]
+        return list(dict.fromkeys(name for name in names if "/" in name))
 
 
 @dataclass(frozen=True)
@@ -119,11 +132,25 @@ def _steps(training: Json) -> list[TrainingStep]:
     recipe = {name: value for name, value in training["recipe"].items() if value != default.get(name)}
     step = TrainingStep(
         model=training["model"],
-        dataset=training["dataset"],
+        datasets=[named] if isinstance(named := training["dataset"], str) else named,
         base_model_sha256=training.get("base_model_sha256"),
+        calibrations=calibrations(training.get("base_calibration")),
         validation=training.get("validation"),
         license=training.get("license"),
         settings=training.get("arguments", {}) | recipe,
         versions=training["versions"],
+        sources=training.get("sources") or [],
     )
     return [*(_steps(training["base"]) if training.get("base") else []), checked(step)]
+
+
+def calibrations(report: Json | None) -> list[CalibrationReport]:
+    """Reads the calibrations of a model, from the first one on.
+
+    Args:
+        report: The last one's calibration_report.json, if there is one.
+
+    Raises:
+        ValueError: If something is missing, or isn't what it should be.
+    """
+    return CalibrationReport.from_json(report).chain if report else []

@@ -5,7 +5,9 @@ Each refuses as the command itself would, seconds later.
 
 from __future__ import annotations
 
-from hf_nli.settings.options import TextOptions
+from collections.abc import Sequence
+
+from hf_nli.settings.options import DataOptions, TextOptions
 
 
 def check_model(model_name_or_path: str, revision: str | None = None) -> None:
@@ -44,6 +46,47 @@ def check_data(source: str, options: TextOptions, split: str | None = None) -> N
         where = f"{source}, {name}"
         for part in splits[name].parts:
             find_columns(part, read_columns(part, where), options, where)
+
+
+def check_sources(
+    dataset: str | Sequence[str],
+    options: DataOptions,
+    split: str,
+    weights: Sequence[float] | None = None,
+    first: bool = True,
+) -> None:
+    """Refuses, of what a run trains or is scored on, what `check_data` refuses.
+
+    Args:
+        dataset: The sources, as they are given to `train` or `evaluate`.
+        options: How to read them.
+        split: The split of those that name none.
+        weights: The proportions to mix them in.
+        first: Whether the first of them is the run's first, whose a configuration and a revision are.
+
+    Raises:
+        InputError: As `check_data`, or if the weights aren't one positive number a source.
+    """
+    from hf_nli.sources.named import name_sources
+
+    for number, each in enumerate(name_sources(dataset, weights)):
+        check_data(each.source, each.options(options, first and number == 0), each.split or split)
+
+
+def check_evaluations(run_a: str, run_b: str) -> None:
+    """Refuses two folders that aren't those of evaluations of the same pairs.
+
+    Args:
+        run_a: An output folder of `evaluate`.
+        run_b: Another one.
+
+    Raises:
+        InputError: If one of them isn't one, or the pairs differ.
+    """
+    from hf_nli.comparison.pairs import match_runs
+    from hf_nli.comparison.runs import read_run
+
+    match_runs(read_run(run_a), read_run(run_b))
 
 
 def check_checkpoint(source: str, vocab: str | None) -> None:

@@ -49,11 +49,17 @@ class FlagParser(ArgumentParser):
 
         Args:
             settings: The dataclass; its fields are bool, int, float, str, `Literal` or a list of one, or None as well.
+                One whose metadata have `positional` has no default and is given without a flag.
         """
         hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
+            options = _options(field, hints[field.name])
+            if options.pop("positional", False):
+                del options["required"]  # which argparse takes for granted, and refuses
+                self.add_argument(field.name, metavar=field.name.upper(), **options)
+                continue
             names = [f"--{field.name}"] + ([f"--{field.name.replace('_', '-')}"] if "_" in field.name else [])
-            self.add_argument(*names, **_options(field, hints[field.name]))
+            self.add_argument(*names, **options)
             if field.default is True:
                 no = [f"--no_{field.name}", f"--no-{field.name.replace('_', '-')}"]
                 self.add_argument(*no, action="store_false", dest=field.name, help=field.metadata["help"])
@@ -94,6 +100,8 @@ class FlagParser(ArgumentParser):
         for action in self.known:
             value = getattr(given, action.dest, None)
             if isinstance(value, str) and not value.strip() and value != action.default and action.dest not in _TEXTS:
+                if not action.option_strings:
+                    self.error(f"{action.metavar} is empty; give a value")
                 self.error(f"{action.option_strings[0]} is empty; give a value, or leave the flag out")
         for action in required:
             action.required = True
@@ -134,6 +142,8 @@ def _options(field: Field[Any], hint: Any) -> dict[str, Any]:
     if get_origin(kind) is list:
         (kind,) = get_args(kind)
         options["nargs"] = "+"
+        if field.default_factory is MISSING:
+            options["action"] = "extend"  # a flag that is repeated adds to what it has
     if get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     elif kind is bool:

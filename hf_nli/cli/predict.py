@@ -160,7 +160,7 @@ def _print_answers(arguments: PredictArguments, text_options: TextOptions, load:
         columns.check(scan.columns, arguments.input_file or "")
         started = time.perf_counter()
         counts = predict_lines(predictor, records, write, columns, _ascii_only())
-    logger.info(_told(summarize(counts, counts["rows"], time.perf_counter() - started)))
+    logger.info(_told(summarize(counts, columns.labels, counts["rows"], time.perf_counter() - started)))
 
 
 def _spooled(input_file: str, folder: Path) -> str:

@@ -12,6 +12,7 @@ from hf_nli.cli.command import Command
 from hf_nli.cli.flags import DATASET_HELP, OVERWRITE_HELP, RECIPE_HELP
 from hf_nli.core.environment import start_accelerate
 from hf_nli.core.errors import InputError
+from hf_nli.core.labels import LABEL_SETS
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.recipe import Recipe, RecipeName
 
@@ -183,7 +184,8 @@ def _refuse_inputs(source: str, num_heads: int, dataset: str, data_options: Data
         raise InputError(f"{dataset}: the chapter needs splits train and test; it has {', '.join(data.names)}")
     read_checkpoint(source, num_heads)
     data.read_first("test")
-    RunSources(dataset, None, data_options).read(recipe.seed, recipe.test_each_epoch)
+    sources = RunSources(dataset, None, data_options, labels=LABEL_SETS[recipe.labels])
+    sources.read(recipe.seed, recipe.test_each_epoch)
 
 
 def _convert(source: str, folder: Path, num_heads: int, overwrite: bool) -> ConversionReport:

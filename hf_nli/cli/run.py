@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from hf_nli.cli import cache, convert, evaluate, export, inspect, predict, push, quickstart, reproduce, train
+from hf_nli.cli import (
+    cache,
+    calibrate,
+    compare,
+    convert,
+    evaluate,
+    export,
+    inspect,
+    predict,
+    push,
+    quickstart,
+    reproduce,
+    train,
+)
 from hf_nli.cli.command import Command
 from hf_nli.cli.end import end
 from hf_nli.cli.signals import Signals
@@ -16,7 +29,20 @@ from hf_nli.core.errors import InputError
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
-    for module in (convert, train, evaluate, inspect, predict, export, push, cache, reproduce, quickstart)
+    for module in (
+        convert,
+        train,
+        evaluate,
+        compare,
+        calibrate,
+        inspect,
+        predict,
+        export,
+        push,
+        cache,
+        reproduce,
+        quickstart,
+    )
 }
 
 

@@ -13,8 +13,11 @@ if TYPE_CHECKING:  # the command line reads labels, and shall answer --help at o
 
 LABELS = ("entailment", "neutral", "contradiction")
 TWO_WAY_LABELS = ("entailment", "not_entailment")
+LABEL_SETS = {"three_way": LABELS, "two_way": TWO_WAY_LABELS}
 ID2LABEL = dict(enumerate(LABELS))
 LABEL2ID = {label: index for index, label in ID2LABEL.items()}
+
+MERGED = {TWO_WAY_LABELS[1]: list(LABELS[1:])}  # what becomes of three labels where there are two
 
 NO_LABEL = "-"  # the annotators of the row didn't agree
 
@@ -39,13 +42,37 @@ _SPELLINGS = {
 }
 
 
-def has_nli_labels(config: PretrainedConfig) -> bool:
-    """Says whether a model's labels are `LABELS`, in whatever order and spelling.
+def nli_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
+    """Tells which of `LABELS` and `TWO_WAY_LABELS` a model's labels are, in whatever order and spelling.
 
     Args:
         config: A model's configuration.
+
+    Returns:
+        None if they are neither.
     """
-    return sorted(_spelled(str(name)) for name in (config.id2label or {}).values()) == sorted(LABELS)
+    names = [str(name) for name in (config.id2label or {}).values()]
+    return label_set(names) if is_permutation(names) else None
+
+
+def model_labels(config: PretrainedConfig, model: str = "the model") -> tuple[str, ...]:
+    """Does what `nli_labels` does, for a model that has to have such labels.
+
+    Args:
+        config: The model's configuration.
+        model: What to call the model in errors.
+
+    Raises:
+        InputError: If its labels have other names.
+    """
+    labels = nli_labels(config)
+    if labels is None:
+        names = config.id2label or {}
+        raise InputError(
+            f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {', '.join(LABELS)}; "
+            f"or {', '.join(TWO_WAY_LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
+        )
+    return labels
 
 
 def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]:
@@ -56,19 +83,14 @@ def label_order(config: PretrainedConfig, model: str = "the model") -> list[int]
         model: What to call the model in errors.
 
     Returns:
-        The model's output for each of `LABELS`, so that `logits[:, label_order(config)]` has our order.
+        The model's output for each of its `model_labels`, so that `logits[:, label_order(config)]` has our order.
 
     Raises:
         InputError: If its labels have other names.
     """
-    names = config.id2label or {}
-    if not has_nli_labels(config):
-        raise InputError(
-            f"{model}: its {len(names)} labels are {', '.join(map(str, names.values()))}; needs {len(LABELS)}: "
-            f"{', '.join(LABELS)} (fine-tune it first, or name its labels in config.json's id2label)"
-        )
-    ids = {_spelled(str(name)): int(index) for index, name in names.items()}
-    return [ids[label] for label in LABELS]
+    labels = model_labels(config, model)
+    ids = {label_id(str(name), labels): int(index) for index, name in (config.id2label or {}).items()}
+    return [ids[index] for index in range(len(labels))]
 
 
 def label_set(names: Iterable[str]) -> tuple[str, ...]:
@@ -78,8 +100,8 @@ def label_set(names: Iterable[str]) -> tuple[str, ...]:
         names: The names, in any spelling.
     """
     plain = {_plain(name) for name in names}
-    spelled = {_spelled(name) for name in plain}
-    two_way = "not_entailment" in spelled or ("entails" in plain and "contradiction" not in spelled)
+    known = {spelled(name) for name in plain}
+    two_way = "not_entailment" in known or ("entails" in plain and "contradiction" not in known)
     return TWO_WAY_LABELS if two_way else LABELS
 
 
@@ -94,7 +116,7 @@ def label_id(name: str, labels: tuple[str, ...]) -> int | None:
     Returns:
         The index in `labels`, None if the name isn't one.
     """
-    name = _spelled(name)
+    name = spelled(name)
     if labels == TWO_WAY_LABELS and name in LABELS[1:]:
         name = "not_entailment"
     return labels.index(name) if name in labels else None
@@ -115,7 +137,7 @@ def parse_label_map(entries: Sequence[str]) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for entry in entries:
         source, equals, target = entry.rpartition("=")
-        name = NO_LABEL if target.strip() == NO_LABEL else _spelled(target)
+        name = NO_LABEL if target.strip() == NO_LABEL else spelled(target)
         if not equals or name not in (*LABELS, *TWO_WAY_LABELS, NO_LABEL):
             raise InputError(
                 f"--label_map: {entry!r} must be a label of the data, =, and one of {', '.join(LABELS)}, "
@@ -148,7 +170,12 @@ def is_permutation(names: Iterable[str]) -> bool:
     return set(ids) == set(range(len(labels))) and len(ids) == len(labels)
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """Gives our spelling of a label's name; one that isn't known stays, in small letters with "_" between words.
+
+    Args:
+        name: The name.
+    """
     name = _plain(name)
     return _SPELLINGS.get(name, name)
 

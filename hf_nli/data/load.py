@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,8 @@ import pyarrow
 from datasets import Dataset, DatasetDict
 
 from hf_nli.core.errors import InputError
-from hf_nli.data.rows import read_pairs
+from hf_nli.data.columns import column_names, read_further
+from hf_nli.data.rows import find_rows, own_label_names, read_pairs
 from hf_nli.settings.options import DataOptions
 from hf_nli.sources.forms import FORMS
 from hf_nli.sources.source import find_splits, open_source
@@ -42,9 +43,10 @@ def load_nli(
         config: The configuration of a data set on the Hub.
         revision: Its branch, tag or commit.
         text: "raw" takes the release's sentences; "parse" the words of its binary parses, as d2l's `read_snli` does.
-        premise_column: The premise's column; by default it is recognized (premise, sentence1, text).
-        hypothesis_column: The hypothesis's column (hypothesis, sentence2, text_pair).
-        label_column: The label's column (label, gold_label).
+        premise_column: The premise's column; by default it is recognized (premise, sentence1, text, and the names that
+            ANLI, SICK and e-SNLI have).
+        hypothesis_column: The hypothesis's column (hypothesis, sentence2, text_pair, likewise).
+        label_column: The label's column (label, gold_label, likewise).
         label_names: What the label ids 0, 1, … mean; needed if labels are ids and no ClassLabel feature says so.
         label_map: What labels of other names mean: "unrelated=neutral"; "unclear=-" for rows without a gold label.
 
@@ -93,7 +95,7 @@ class NLIData:
         return self._splits[name].public_name
 
     def find(self, name: str) -> list[str]:
-        """Finds the splits that are known by a name; "validation" may be MultiNLI's "validation_matched", too.
+        """Finds the splits that are known by a name; see `sources.source.find_splits`.
 
         Args:
             name: A name in `names`, or a public one.
@@ -102,6 +104,17 @@ class NLIData:
             Which of `names`.
         """
         return find_splits(self._splits, name)
+
+    def own_label_names(self, name: str) -> list[list[str]]:
+        """Finds what the label ids of a split mean by what its own files say, whatever the options do.
+
+        Args:
+            name: One of `names`.
+
+        Returns:
+            The names of the ids 0, 1, …, of each file that has any.
+        """
+        return own_label_names(self._splits[name].parts, self._options, f"{self.source}, {name}")
 
     def read_all(self) -> DatasetDict:
         """Reads all splits that have gold labels; those of test data are often kept back."""
@@ -164,6 +177,30 @@ class NLIData:
                 if empty:
                     logger.warning("%s: %d rows with an empty %s", where, empty, column)
         return self._read[name]
+
+    def column_names(self, name: str) -> list[str]:
+        """Lists the columns of a split; see `columns.column_names`."""
+        return column_names(self._splits[name].parts, f"{self.source}, {name}")
+
+    def columns(self, name: str, columns: Sequence[str]) -> pyarrow.Table:
+        """Reads further columns of the rows that `read` gives: genre, heuristic, annotator_labels, …
+
+        Args:
+            name: One of `names`.
+            columns: Which of `column_names`.
+
+        Returns:
+            Row by row what belongs to the pairs of `read`; see `columns.read_further`.
+
+        Raises:
+            InputError: If there is no such column, or a row can't be read.
+        """
+        pairs, where = self.read(name), f"{self.source}, {name}"
+        rows = find_rows(self._splits[name].parts, self._options, where)
+        table = read_further(rows, columns, tuple(pairs.features["label"].names))
+        if columns and len(table) != len(pairs):
+            raise InputError(f"{where}: it was changed while it was read")
+        return table
 
 
 def read_texts(source: str) -> Iterator[str]:

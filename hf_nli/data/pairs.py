@@ -54,10 +54,13 @@ class PairMaker:
             TwoWayLabel: If the label's name says that the data are two-way, and `labels` aren't.
         """
         texts = make_texts(premise, hypothesis, self._parse)
-        identity = self._known(label) if isinstance(label, str) else self._label_id(label)
+        identity = self.label_id(label)
         return None if identity is None else (*texts, identity)
 
-    def _known(self, label: str) -> int | None:
+    def label_id(self, label: Any) -> int | None:
+        """Finds a label's index in `labels`; see `make`."""
+        if not isinstance(label, str):
+            return self._label_id(label)
         if label not in self._ids:
             self._ids[label] = self._label_id(label)
         return self._ids[label]
@@ -72,7 +75,7 @@ class PairMaker:
             if label_set([name]) != self._labels == LABELS:
                 raise TwoWayLabel
             raise ValueError(
-                f"unknown label {_clipped(name)}; expected {', '.join(self._labels)}, or '-' for none; say what "
+                f"unknown label {clipped(name)}; expected {', '.join(self._labels)}, or '-' for none; say what "
                 "another one means, as in --label_map unrelated=neutral"
             )
         return identity
@@ -89,7 +92,7 @@ class PairMaker:
         if name != text or isinstance(label, str) and not number:
             return name
         if not number or not isinstance(label, str | int | float):
-            raise ValueError(f"unknown label {_clipped(label)}; it must be a name or an id")
+            raise ValueError(f"unknown label {clipped(label)}; it must be a name or an id")
         if int(text) == -1:
             return NO_LABEL
         if self._names is None:
@@ -116,13 +119,14 @@ def make_texts(premise: Any, hypothesis: Any, parse: bool) -> tuple[str, str]:
     """
     for column, text in (("premise", premise), ("hypothesis", hypothesis)):
         if not isinstance(text, str):
-            raise ValueError(f"the {column} is {_clipped(text)}, not a text")
+            raise ValueError(f"the {column} is {clipped(text)}, not a text")
         if not text.isascii():
             refuse_surrogates(text)
     return (_words(premise), _words(hypothesis)) if parse else (premise, hypothesis)
 
 
-def _clipped(value: Any) -> str:
+def clipped(value: Any) -> str:
+    """Shows the beginning of a value, for errors."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 

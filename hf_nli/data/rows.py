@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pyarrow
+import pyarrow.compute
 from datasets import ClassLabel, Dataset, Features, Value
 from tqdm.auto import tqdm
 
-from hf_nli.core.cache import content_key, kept_folder, read_rows, write_rows
+from hf_nli.core.cache import content_key, kept_folder, read_rows, rows_key, write_rows
 from hf_nli.core.content import DamagedFile, DamagedRow
 from hf_nli.core.errors import InputError
 from hf_nli.core.files import write_json
@@ -24,9 +27,11 @@ from hf_nli.sources.columns import find_columns, read_columns, refusal
 from hf_nli.sources.parts import Part, called, loading
 
 # To be raised when the modules that read forms, `pairs`, `core.labels` or this one make other pairs of the same rows.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 _COUNTS = "counts.json"
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Some rows of a split: what makes pairs of them.
+class Rows:
+    """Some rows of a split, and what makes pairs of them.
 
     Attributes:
         part: Where they are.
@@ -66,23 +71,39 @@ class _Rows:
 
     def pairs(self, labels: tuple[str, ...], met: set[str]) -> Iterator[tuple[str, str, int] | None]:
         """Reads the pairs; None for a row without a gold label. Label names that weren't known go into `met`."""
+        maker = self.maker(labels)
+        yield from self.read(self.columns, lambda record: maker.make(*map(record.get, self.columns)))
+        if self.names is None:
+            met |= maker.met
+
+    def maker(self, labels: tuple[str, ...]) -> PairMaker:
+        """Gives what makes pairs with these labels."""
+        return PairMaker(labels, self.names, self.options.text == "parse", self.options.renamed)
+
+    def read(self, columns: Sequence[str], make: Callable[[Mapping[str, Any]], Made]) -> Iterator[Made]:
+        """Reads what is made of the values of each row.
+
+        Args:
+            columns: Which values are needed.
+            make: Raises `ValueError` if something is wrong with them.
+
+        Raises:
+            InputError: If a row can't be read, or something is wrong with it.
+        """
         done = 0
-        maker = PairMaker(labels, self.names, self.options.text == "parse", self.options.renamed)
         try:
             with loading(called(self.where, self.part.name)):
-                for line, record in self.part.records(self.columns):
+                for line, record in self.part.records(columns):
                     if isinstance(record, DamagedRow):
                         raise record
                     try:
-                        pair = maker.make(*map(record.get, self.columns))
+                        made = make(record)
                     except ValueError as error:
                         raise DamagedRow(line, str(error)) from error
-                    yield pair
+                    yield made
                     done += 1
         except DamagedFile as error:
             raise refusal(self.part, self.where, done + 1, error) from error
-        if self.names is None:
-            met |= maker.met
 
 
 def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple[Dataset, Counts]:
@@ -100,7 +121,7 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
     Raises:
         InputError: If a row can't be read, its label is unknown, a column is missing, or there are no rows.
     """
-    rows = [_find_columns(part, options, where) for part in parts]
+    rows = find_rows(parts, options, where)
     key = content_key([each.key() for each in rows], CACHE_VERSION)
     folder = kept_folder(f"pairs-{key}", lambda folder: _write(rows, folder))
     counts = Counts(**json.loads((folder / _COUNTS).read_text(encoding="utf-8")))
@@ -110,22 +131,63 @@ def read_pairs(parts: Sequence[Part], options: DataOptions, where: str) -> tuple
     return pairs, counts
 
 
-def _find_columns(part: Part, options: DataOptions, where: str) -> _Rows:
-    present = read_columns(part, where)
-    columns = find_columns(part, present, options, where)
-    names = options.label_names or present[columns["label"]]
-    return _Rows(part, where, tuple(columns.values()), names, options)
+def find_rows(parts: Sequence[Part], options: DataOptions, where: str) -> list[Rows]:
+    """Finds what makes pairs of the rows of a split; see `read_pairs`."""
+    rows = []
+    for part in parts:
+        present = read_columns(part, where)
+        columns = find_columns(part, present, options, where)
+        names = options.label_names or present[columns["label"]]
+        rows.append(Rows(part, where, tuple(columns.values()), names, options))
+    return rows
 
 
-def _write(rows: Sequence[_Rows], folder: Path) -> None:
-    labels = label_set(renamed(name, each.options.renamed) for each in rows for name in each.names or ())
+def two_way_pairs(pairs: Dataset) -> Dataset:
+    """Takes neutral and contradiction of three-way pairs for not_entailment; two-way ones stay as they are.
+
+    Args:
+        pairs: What `read_pairs` gives.
+    """
+    if getattr(pairs.features["label"], "names", None) != list(LABELS):
+        return pairs
+    features = _features(TWO_WAY_LABELS)
+
+    def batches() -> Iterator[dict[str, Any]]:
+        for batch in pairs.with_format("arrow").iter(10_000):
+            columns = {name: batch[name].combine_chunks() for name in features}
+            yield columns | {"label": pyarrow.compute.min_element_wise(columns["label"], 1)}
+
+    key = content_key(rows_key(pairs, list(features)), "two_way", CACHE_VERSION)
+    return read_rows(kept_folder(f"pairs-{key}", lambda folder: write_rows(folder, features, batches())))
+
+
+def own_label_names(parts: Sequence[Part], options: DataOptions, where: str) -> list[list[str]]:
+    """Finds what label ids mean by what a split's files say, as those of `datasets` do.
+
+    Args:
+        parts: Where its rows are.
+        options: How to read them; their label names aren't looked at.
+        where: What to call the split in errors.
+
+    Returns:
+        The names of the ids 0, 1, …, of each part that has any.
+    """
+    unsaid = dataclasses.replace(options, label_names=None)
+    return [names for part in parts if (names := find_rows([part], unsaid, where)[0].names)]
+
+
+def _write(rows: Sequence[Rows], folder: Path) -> None:
+    meanings = rows[0].options.renamed
+    # What labels are said to mean tells of which kind the data are, even if these rows have none of them.
+    known = [renamed(name, meanings) for each in rows for name in each.names or ()]
+    labels = label_set([*known, *meanings.values()])
     try:
         _write_pairs(rows, labels, folder)
     except TwoWayLabel:  # which labels there are is known when they are met
         _write_pairs(rows, TWO_WAY_LABELS, folder)
 
 
-def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], folder: Path) -> None:
+def _write_pairs(rows: Sequence[Rows], labels: tuple[str, ...], folder: Path) -> None:
     counts: Counter[str] = Counter()
     met: set[str] = set()
 
@@ -140,9 +202,13 @@ def _write_pairs(rows: Sequence[_Rows], labels: tuple[str, ...], folder: Path) -
                 counts["hypothesis"] += sum(not hypothesis.strip() for _, hypothesis, _ in pairs)
                 yield {name: [pair[index] for pair in pairs] for index, name in enumerate(features)}
 
-    features = Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))
+    features = _features(labels)
     write_rows(folder, features, batches())
     if labels == LABELS and label_set(met) != LABELS:
         raise TwoWayLabel
     empty = {column: counts[column] for column in ("premise", "hypothesis")}
     write_json(folder / _COUNTS, {"dropped": counts["dropped"], "empty": empty})
+
+
+def _features(labels: tuple[str, ...]) -> Features:
+    return Features(premise=Value("string"), hypothesis=Value("string"), label=ClassLabel(names=list(labels)))

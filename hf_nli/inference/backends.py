@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import label_order
+from hf_nli.core.labels import label_order, model_labels
 from hf_nli.data.table import GPU_WIDTH
 from hf_nli.engine.attach import choose_forward
 from hf_nli.model.precision import Precision, autocast, fast_precision
@@ -30,10 +30,12 @@ class Backend(Protocol):
     """Computes logits.
 
     Attributes:
+        labels: What the model tells apart: `labels.LABELS` or `labels.TWO_WAY_LABELS`.
         workers: How many batches it is best to compute at once, each in a thread of its own.
         tokens: How many tokens a batch is best made of, padding included.
     """
 
+    labels: tuple[str, ...]
     workers: int
     tokens: int
 
@@ -44,7 +46,7 @@ class Backend(Protocol):
             inputs: What the tokenizer gives for each pair, not padded, the longest first.
 
         Returns:
-            Float32 (pairs, 3), in the order of `labels.LABELS`.
+            Float32 (pairs, labels), in the order of `labels`.
         """
 
     def identity(self) -> dict[str, str]:
@@ -58,7 +60,7 @@ class TorchBackend:
     all threads at each product, and what comes out doesn't depend on how many threads there are.
 
     Args:
-        model: A three-way NLI classifier in float32, in evaluation mode, on its device.
+        model: An NLI classifier in float32, in evaluation mode, on its device.
         tokenizer: Its tokenizer.
         dtype: The type of matrix products; the weights stay in float32. "auto" is float32 on a CPU, and on a GPU the
             fast one of 16 bits.
@@ -73,7 +75,8 @@ class TorchBackend:
         forward: Forward = "auto",
     ) -> None:
         self._model, self._tokenizer = model, tokenizer
-        self._order, self._device = label_order(model.config), model.device
+        self.labels, self._order = model_labels(model.config), label_order(model.config)
+        self._device = model.device
         self._compute = choose_forward(model, forward)
         on_cpu = self._device.type == "cpu"
         self._flat = on_cpu and self._compute is not model

@@ -16,7 +16,7 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, label_order
+from hf_nli.core.labels import label_order, model_labels
 from hf_nli.core.report import Report
 from hf_nli.core.sole_run import sole_run
 from hf_nli.engine.attach import fast_forward
@@ -67,7 +67,7 @@ def export(
     """Writes a model as ONNX, with Transformers' own exporter, and compares what onnxruntime makes of it.
 
     Args:
-        model_name_or_path: A model folder or Hub id, three-way NLI with any order of labels.
+        model_name_or_path: A model folder or Hub id, NLI with any order of labels.
         output_dir: The folder to write: model.onnx, model.onnx.data, config.json, tokenizer files, export.json (by
             which Transformers loads it) and export_report.json.
         format: The only one so far.
@@ -87,7 +87,8 @@ def export(
     with sole_run(output_dir):
         refuse_other_model(output_dir, overwrite_output_dir)
         model, tokenizer = load_model(model_name_or_path, revision=revision)
-        order, max_length = label_order(model.config), input_length(model.config, tokenizer)
+        labels, order = model_labels(model.config), label_order(model.config)
+        max_length = input_length(model.config, tokenizer)
         batches = check_batches(tokenizer, max_length)
         with model_folder(output_dir, overwrite_output_dir) as folder:
             write_program(model, batches[-1], max_length, int8, folder)
@@ -100,7 +101,7 @@ def export(
                 bytes=sum(file.stat().st_size for file in folder.glob(f"{PROGRAM}*")),
                 **vars(comparison),
                 max_length=max_length,
-                labels=[LABELS[order.index(output)] for output in range(len(LABELS))],
+                labels=[labels[order.index(output)] for output in range(len(labels))],
             )
             report.write(folder / "export_report.json")
         return report

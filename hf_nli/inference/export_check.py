@@ -64,7 +64,7 @@ class Comparison:
         label_agreement: The share of them that get the same label.
         max_abs_difference: The largest difference of a logit.
         relative_error: The root mean square of the differences over that of the logits, both without what a pair's
-            three logits have in common, which changes neither label nor probabilities.
+            logits have in common, which changes neither label nor probabilities.
         pytorch_float32_difference: The largest difference of PyTorch's logits from its own in float64.
     """
 

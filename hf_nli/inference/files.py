@@ -62,11 +62,13 @@ class Columns:
     """What is added to the columns of the input.
 
     Attributes:
+        labels: The labels whose probabilities are among them.
         prefix: What the names of the new columns begin with.
         evidence: Whether the part of the premise that decided is one of them.
         error: Whether what is wrong with a row is one of them.
     """
 
+    labels: tuple[str, ...] = LABELS
     prefix: str = ""
     evidence: bool = False
     error: bool = False
@@ -74,12 +76,12 @@ class Columns:
     @classmethod
     def of(cls, predictor: Predictor, prefix: str, skip_bad_rows: bool) -> Columns:
         """The columns that a predictor fills."""
-        return cls(prefix, predictor.options.long_premises == "windows", skip_bad_rows)
+        return cls(predictor.labels, prefix, predictor.options.long_premises == "windows", skip_bad_rows)
 
     @property
     def names(self) -> list[str]:
         """The names of the new columns."""
-        names = [PREDICTION, *LABELS] + [EVIDENCE] * self.evidence + [ERROR] * self.error
+        names = [PREDICTION, *self.labels] + [EVIDENCE] * self.evidence + [ERROR] * self.error
         return [f"{self.prefix}{name}" for name in names]
 
     def check(self, present: Sequence[str], source: str) -> None:
@@ -93,7 +95,7 @@ class Columns:
         """All columns of the output, with their types if those of the input are known."""
         given = scan.schema or pyarrow.schema([(name, pyarrow.null()) for name in scan.columns])
         for name in self.names:
-            of = pyarrow.float64() if name.removeprefix(self.prefix) in LABELS else pyarrow.string()
+            of = pyarrow.float64() if name.removeprefix(self.prefix) in self.labels else pyarrow.string()
             given = given.append(pyarrow.field(name, of))
         return given
 
@@ -108,7 +110,7 @@ class Columns:
         answers = iter(predictor.answer(window.prepared, window.first_row)) if window.prepared else iter(())
         records = []
         for row in window.rows:
-            values: list[Any] = [None] * (1 + len(LABELS))
+            values: list[Any] = [None] * (1 + len(self.labels))
             evidence = None
             if row.pair:
                 label, probabilities, evidence, cut = next(answers)
@@ -188,8 +190,9 @@ def predict_file(
         load: Gives what answers; it is called when the input has been read once.
         input_file: What `data.load.load_nli` takes; labels aren't needed.
         output_file: A .jsonl, .csv, .tsv or .parquet file. Each row has all columns of the input, then `prediction`
-            (the label), the probabilities `entailment`, `neutral` and `contradiction`, to 7 digits, and `evidence`, if
-            the predictor scores long premises by windows, and `error`, if bad rows are skipped.
+            (the label), the probabilities `entailment`, `neutral` and `contradiction` (or `not_entailment`), to 7
+            digits, and `evidence`, if the predictor scores long premises by windows, and `error`, if bad rows are
+            skipped.
         split: The split, if the input has several.
         text_options: How to read the input.
         prefix: What the names of the new columns begin with.
@@ -236,10 +239,11 @@ class _Job:
         done = on_main(lambda: self.parts.begin(overwrite))
         if done is not None:
             logger.info("%s is there already, whole: nothing to do", self.parts.output)
-            return summarize(Counter(done), 0, 0.0)
+            return summarize(Counter(done), self.columns.labels, 0, 0.0)
         started, own = time.perf_counter(), self._write_windows(records, predictor)
         counts = on_main(self._finish)
-        return summarize(Counter(counts), int(sum(gather_object([own]))), time.perf_counter() - started)
+        own, seconds = int(sum(gather_object([own]))), time.perf_counter() - started
+        return summarize(Counter(counts), self.columns.labels, own, seconds)
 
     def _write_windows(self, records: Records, predictor: Predictor) -> int:
         """Writes this process's share of the windows that aren't written yet; gives the number of its rows."""
@@ -276,22 +280,23 @@ class _Job:
         return dict(counts)
 
 
-def summarize(counts: Counter[str], own: int, seconds: float) -> PredictionSummary:
+def summarize(counts: Counter[str], labels: Sequence[str], own: int, seconds: float) -> PredictionSummary:
     """Tells what was counted, with a warning of pairs that were cut.
 
     Args:
         counts: What `Columns.answered` counts.
+        labels: The model's labels.
         own: The rows that this run answered.
         seconds: How long that took.
     """
-    labels = {label: counts[f"label {label}"] for label in (*LABELS, UNDECIDED)}
-    if not labels[UNDECIDED]:
-        del labels[UNDECIDED]
+    found = {label: counts[f"label {label}"] for label in (*labels, UNDECIDED)}
+    if not found[UNDECIDED]:
+        del found[UNDECIDED]
     if counts["cut"]:
         logger.warning(
             "%d pairs were cut, they are longer than the model takes; --long_premises windows scores all of a premise",
             counts["cut"],
         )
     return PredictionSummary(
-        counts["rows"], labels, counts["cut"], counts["skipped"], seconds, own / seconds if seconds else 0.0
+        counts["rows"], found, counts["cut"], counts["skipped"], seconds, own / seconds if seconds else 0.0
     )

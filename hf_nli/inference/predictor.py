@@ -57,7 +57,7 @@ class Answers:
 
     Attributes:
         labels: The label of each, or `UNDECIDED`.
-        probabilities: Float64 (pairs, 3), in the order of `labels.LABELS`.
+        probabilities: Float64 (pairs, labels), in the order of the predictor's labels.
         evidence: The window that decided each.
         cut: Whether each was cut, (pairs,).
     """
@@ -82,6 +82,9 @@ class Predictor:
         options: How long pairs and unsure answers are treated.
         name: What to call the model in errors.
 
+    Attributes:
+        labels: What the model tells apart: entailment, neutral, contradiction; or entailment, not_entailment.
+
     Example:
         >>> predictor = Predictor.from_pretrained("user/bert-small-snli")  # doctest: +SKIP
         >>> predictor(("A man sleeps.", "A man is awake."))["label"]  # doctest: +SKIP
@@ -98,7 +101,7 @@ class Predictor:
     ) -> None:
         self.options, self._name = options or PredictorOptions(), name
         self.max_length = max_length
-        self._backend = backend
+        self._backend, self.labels = backend, backend.labels
         self._scorer = Scorer(backend, tokenizer, max_length, self.options.truncation, self.options.tokens_per_batch)
 
     def identity(self) -> dict[str, str]:
@@ -134,7 +137,7 @@ class Predictor:
             options: Fields of `settings.options.PredictorOptions`.
 
         Raises:
-            InputError: If there is no such model or device, or the model is no three-way NLI classifier.
+            InputError: If there is no such model or device, or the model is no NLI classifier.
         """
         settings = PredictorOptions(**options)
         model, tokenizer = load_model(name_or_path, revision=revision)
@@ -189,9 +192,9 @@ class Predictor:
             pairs: Pairs, as in a call.
 
         Returns:
-            Float32 (pairs, 3), in the order of `labels.LABELS`: entailment, neutral, contradiction.
+            Float32 (pairs, labels), in the order of `labels`: entailment, neutral, contradiction.
         """
-        read, found = iter(pairs), [numpy.zeros((0, len(LABELS)), numpy.float32)]
+        read, found = iter(pairs), [numpy.zeros((0, len(self.labels)), numpy.float32)]
         while window := [make_pair(pair) for pair in islice(read, WINDOW)]:
             found.append(self._scorer.score(self._scorer.encode(window)))
         return numpy.concatenate(found)
@@ -266,7 +269,8 @@ class Predictor:
             best = starts + numpy.array([window for _, window in each])
             cut = numpy.maximum.reduceat(cut, starts)
         sure = joint.max(1) >= (self.options.threshold or 0)
-        labels = [LABELS[label] if known else UNDECIDED for label, known in zip(joint.argmax(1), sure, strict=True)]
+        best_labels = zip(joint.argmax(1), sure, strict=True)
+        labels = [self.labels[label] if known else UNDECIDED for label, known in best_labels]
         return Answers(labels, joint, [prepared.texts[index][0] for index in best], cut)
 
     def _windows(self, premise: str, hypothesis: str) -> list[Pair]:
@@ -292,7 +296,7 @@ class Predictor:
         evidence = evidence or self.options.long_premises == "windows"
         for (premise, hypothesis), (label, scores, part, _) in zip(prepared.pairs, answers, strict=True):
             answer: dict[str, Any] = {"premise": premise, "hypothesis": hypothesis, "label": label}
-            answer["scores"] = dict(zip(LABELS, scores, strict=True))
+            answer["scores"] = dict(zip(self.labels, scores, strict=True))
             yield answer | ({"evidence": part} if evidence else {})
 
 
@@ -367,7 +371,7 @@ def predict(
     """Predicts the relation of each pair with a model that is loaded already, reading the pairs as they are needed.
 
     Args:
-        model: A three-way NLI classifier in evaluation mode, with any order of labels.
+        model: An NLI classifier in evaluation mode, with any order of labels.
         tokenizer: Its tokenizer.
         pairs: Premises and hypotheses.
         batch_size: Pairs that are read at once.
@@ -376,7 +380,7 @@ def predict(
         forward: What computes: our forward pass, for the models that it knows, or always the model's own.
 
     Raises:
-        InputError: If the model's labels aren't entailment, neutral and contradiction, a text isn't Unicode, a setting
+        InputError: If the model's labels aren't those of NLI, a text isn't Unicode, a setting
             can't be used, or a pair's logits are NaN or infinite.
 
     Yields:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_nli.core.cache import content_key, kept_folder
 from hf_nli.core.environment import versions
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import label_order
+from hf_nli.core.labels import label_order, model_labels
 from hf_nli.inference.backends import CPU_TOKENS, DType, Logits, TorchBackend
 from hf_nli.inference.export import PACKAGES, PROGRAM, quiet, refuse_missing, write_program
 from hf_nli.inference.export_check import Run, check, check_batches, onnx_run
@@ -59,7 +59,8 @@ class ProgramBackend:
         if dtype == "float16" or (dtype == "bfloat16" and runtime == "onnx"):
             raise InputError(f"--dtype {dtype}: {NAMES[runtime]} doesn't compute in it here; use float32")
         self.workers, self.tokens = torch.get_num_threads(), CPU_TOKENS
-        self._tokenizer, self._order = tokenizer, label_order(model.config)
+        self._tokenizer = tokenizer
+        self.labels, self._order = model_labels(model.config), label_order(model.config)
         of_model = TorchBackend(model, tokenizer).identity()["model"]
         self._identity = {"model": of_model, "--backend": runtime, "--dtype": dtype, "--int8": str(int8)}
         batches = check_batches(tokenizer, max_length)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS
 from hf_nli.data.batches import fill
 from hf_nli.inference.backends import Backend, Logits
 from hf_nli.settings.options import Truncation
@@ -73,14 +72,14 @@ class Scorer:
         return Encoded(inputs, numpy.array([distinct[pair] for pair in pairs]), cut)
 
     def score(self, encoded: Encoded) -> Logits:
-        """Computes the logits of each pair, float32 (pairs, 3), in the order of `labels.LABELS`.
+        """Computes the logits of each pair, float32 (pairs, labels), in the order of the backend's labels.
 
         Batches are made of pairs of like length, by what was encoded alone: so are the logits, to the last bit.
         """
         lengths = numpy.array([len(ids) for ids in encoded.inputs["input_ids"]])
         batches = fill(numpy.argsort(-lengths, kind="stable"), lengths, self._tokens)
         futures = [self._pool.submit(self._score, encoded, rows) for rows in batches]
-        logits = numpy.zeros((len(lengths), len(LABELS)), numpy.float32)
+        logits = numpy.zeros((len(lengths), len(self._backend.labels)), numpy.float32)
         try:
             for rows, future in zip(batches, futures, strict=True):
                 logits[rows] = future.result()

@@ -15,6 +15,7 @@ from hf_nli.inference.files import Columns, Window, windows
 from hf_nli.inference.predictor import Predictor, ahead
 from hf_nli.inference.writers import json_line
 from hf_nli.settings.options import TextOptions
+from hf_nli.sources.columns import choose
 from hf_nli.sources.readers import parse_object
 
 AT_ONCE = 256  # lines, so that the first of many is answered soon
@@ -123,8 +124,9 @@ def _row(number: int, line: bytes, options: TextOptions, columns: Columns) -> Ro
     try:
         present = {} if isinstance(record, DamagedRow) else record
         columns.check(tuple(present), f"line {number}")
+        chosen = choose(present, options)
         premise, hypothesis = (
-            next((name for name in names if name in present), names[0]) for names in options.columns.values()
+            chosen[kind][0] if len(chosen[kind]) == 1 else names[0] for kind, names in options.columns.items()
         )
         return make_row(number, record, premise, hypothesis, options.text == "parse")
     except DamagedRow as error:

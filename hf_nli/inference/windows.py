@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from hf_nli.core.labels import LABELS
 from hf_nli.text.encoding import plain_backend
+
+_REST = 1  # the label of what no window shows: neutral, and of two labels not_entailment
 
 
 def split_sentences(text: str) -> list[str]:
@@ -79,19 +80,19 @@ def combine(probabilities: NDArray[numpy.float64]) -> tuple[NDArray[numpy.float6
     """Says what windows say together.
 
     Entailment and contradiction are the highest of any window, neutral is what they leave, and all three are divided
-    by their sum, which is over 1 where one window entails what another one contradicts.
+    by their sum, which is over 1 where one window entails what another one contradicts. Of two labels, not_entailment
+    is what the highest entailment leaves.
 
     Args:
-        probabilities: Of each window, (windows, 3), in the order of `labels.LABELS`.
+        probabilities: Of each window, (windows, labels), in the order of `labels.LABELS` or `labels.TWO_WAY_LABELS`.
 
     Returns:
-        The three probabilities, and the window in which the most probable of them is highest.
+        The probabilities of the labels, and the window in which the most probable of them is highest.
     """
     if len(probabilities) == 1:
         return probabilities[0], 0
     highest = probabilities.max(0)
-    neutral = LABELS.index("neutral")
-    highest[neutral] = max(0.0, 1.0 + highest[neutral] - highest.sum())
+    highest[_REST] = max(0.0, 1.0 + highest[_REST] - highest.sum())
     joint = highest / highest.sum()
     return joint, int(probabilities[:, joint.argmax()].argmax())
 

@@ -1,4 +1,7 @@
-"""The evaluations of a model: what was scored, under which conditions, and what a model folder keeps of it."""
+"""The evaluations of a model: what was scored, under which conditions, and what a model folder keeps of it.
+
+A calibration is one, too: it is told by what the probabilities are worth before and after it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypedDict, cast, get_type_hints
 
 from hf_nli.core.report import Report
 from hf_nli.model.metrics import Scores
@@ -66,12 +69,14 @@ class Evaluation(Scores, Conditions, Report):
         examples: How many pairs were scored.
         dropped: How many more had no gold label.
         merged_labels: The model's labels whose probabilities were added up, by the data set's label.
+        merged_gold_labels: The data set's labels that were taken for one, by the model's label.
     """
 
     model_sha256: str | None
     examples: int
     dropped: int
     merged_labels: dict[str, list[str]] | None = None
+    merged_gold_labels: dict[str, list[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +91,75 @@ class EvaluationRecord(Evaluation):
     split: str | None = None
     hub_id: str | None
     picture: str
+
+
+class Confidence(TypedDict):
+    """What a model's probabilities are worth; see `metrics.Scores`."""
+
+    loss: float
+    expected_calibration_error: float
+    brier_score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How a model's probabilities became others, with equal labels.
+
+    Attributes:
+        temperature: What its logits were divided by.
+        fitted_pairs: How many pairs it was fitted on.
+        held_out_pairs: How many other ones `before` and `after` are about.
+        before: What the probabilities were worth.
+        after: What they are worth now.
+        changed_labels: Of how many pairs, all together, the label is another one.
+        max_abs_difference: The largest difference, in logits, from the old ones divided by the temperature.
+    """
+
+    temperature: float
+    fitted_pairs: int
+    held_out_pairs: int
+    before: Confidence
+    after: Confidence
+    changed_labels: int
+    max_abs_difference: float
+
+    @property
+    def changes(self) -> list[tuple[str, float, float]]:
+        """The figures' names, as reports give them, and what they were before and are after."""
+        before, after = cast("dict[str, float]", self.before), cast("dict[str, float]", self.after)
+        titles = {each.name: each.metadata["title"] for each in dataclasses.fields(Scores)}
+        return [(titles[name], before[name], after[name]) for name in get_type_hints(Confidence)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationReport(Calibration, Report):
+    """What a model folder keeps of a calibration, in words that may be published, as calibration_report.json.
+
+    Attributes:
+        pairs: Which pairs it was done on, by their data set and split.
+        max_seq_length: Tokens a pair.
+        arguments: The arguments of `calibrate` that aren't its defaults, beside the folders; none if it was a part of
+            training.
+        versions: The packages.
+        base_model_sha256: Which weights it began from.
+        model_sha256: Which weights it ended with, once they are written.
+        dataset_sha256: What `core.files.joint_sha256` gives of the data set's files, if they are here; training leaves
+            it out.
+        model: The model that these weights were of, if it wasn't a part of training.
+        base: The report on the calibration before, if there was one.
+    """
+
+    pairs: str
+    max_seq_length: int
+    arguments: dict[str, Any]
+    versions: dict[str, str]
+    base_model_sha256: str | None
+    model_sha256: str | None = None
+    dataset_sha256: str | None = None
+    model: str | None = None
+    base: dict[str, Any] | None = None
+
+    @property
+    def chain(self) -> list[CalibrationReport]:
+        """The calibrations from the first one on; `ValueError` if one isn't what it should be."""
+        return [*(CalibrationReport.from_json(self.base).chain if self.base else []), self]

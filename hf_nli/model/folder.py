@@ -27,12 +27,15 @@ CARD = "README.md"
 CONVERSION = "conversion_report.json"
 TRAINING, RESULTS = "training.json", "all_results.json"
 LOG, CURVES = "train_log.jsonl", "training_curves.png"
+CALIBRATION = "calibration_report.json"
 EVALUATIONS, CONFUSION = "evaluations.json", "confusion_matrix-*.png"
 
 MODEL = (CONFIG, "model*.safetensors", "model.safetensors.index.json")
 TOKENIZER: tuple[str, ...] = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 TOKENIZER += ("added_tokens.json", "vocab.*", "merges.txt", "tokenizer.model")
-REPORTS = (CONVERSION, TRAINING, RESULTS, LOG, CURVES, EVALUATIONS, CONFUSION)
+# How the weights came to be; what they score is another thing.
+HISTORY = (CONVERSION, TRAINING, RESULTS, LOG, CURVES, CALIBRATION)
+REPORTS = (*HISTORY, EVALUATIONS, CONFUSION)
 PUBLISHED = (*MODEL, *TOKENIZER, CARD, *REPORTS)
 # What else our commands leave in a model folder: it goes with the model.
 _OURS = (

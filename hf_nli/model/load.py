@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from hf_nli.core.errors import InputError, listed
-from hf_nli.core.labels import ID2LABEL, LABEL2ID, LABELS, has_nli_labels, label_order
+from hf_nli.core.labels import LABELS, model_labels, nli_labels
 from hf_nli.model.config import check_config, read_config
 from hf_nli.model.fit import check_fit, check_tokenizer, has_tokenizer, longest_input
 from hf_nli.model.folder import CONFIG
@@ -35,35 +35,39 @@ def load_model(
     seed: int = Recipe.seed,
     revision: str | None = None,
     cache_dir: str | Path | None = None,
+    labels: tuple[str, ...] = LABELS,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a sequence classifier and its tokenizer with the stock Auto classes.
 
     Args:
         model_name_or_path: A model folder or Hub id.
-        new_head: Whether a model without NLI labels, or without a head, may be loaded: it gets a freshly initialised
-            head with our labels, to be fine-tuned. A model with NLI labels, in any spelling and order, keeps its own.
+        new_head: Whether a model with other labels than `labels`, or without a head, may be loaded: it gets a freshly
+            initialised head with them, to be fine-tuned. A model that has them, in any spelling and order, keeps its
+            own.
         dropout: Dropout of hidden states and attention, instead of what the model's configuration says.
         seed: Seed of a new head; PyTorch's own generator isn't touched.
         revision: The branch, tag or commit of a model on the Hub.
         cache_dir: Where to keep what is downloaded, if not in Hugging Face's cache.
+        labels: `labels.LABELS` or `labels.TWO_WAY_LABELS`: what a new head is to tell apart.
 
     Returns:
         The model in evaluation mode, float32, and its tokenizer.
 
     Raises:
-        InputError: If there is no such model, if its labels are not entailment, neutral and contradiction, if its
-            weights aren't what its configuration describes, each with its shape and finite, or if its tokenizer
-            doesn't fit. Code of a model folder is never run.
+        InputError: If there is no such model, if its labels are neither entailment, neutral and contradiction nor
+            entailment and not_entailment, if its weights aren't what its configuration describes, each with its shape
+            and finite, or if its tokenizer doesn't fit. Code of a model folder is never run.
     """
     source = ModelSource(str(model_name_or_path), revision, cache_dir)
     stored = stored_tensors(source) if source.find(CONFIG) else {}
     config = read_config(source, len(stored))
-    foreign = not has_nli_labels(config)
     names = ", ".join(map(str, (config.id2label or {}).values()))
     if not new_head:
-        label_order(config, source.name)  # which refuses other labels
+        labels = model_labels(config, source.name)  # which refuses other labels
+    foreign = nli_labels(config) != labels
     if foreign:
-        config.id2label, config.label2id = dict(ID2LABEL), dict(LABEL2ID)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
         config.problem_type = "single_label_classification"
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
@@ -81,7 +85,7 @@ def load_model(
     check_fit(source, model, tokenizer)
     if renewed:
         why = f"its labels are {names}" if foreign else "it has none"
-        logger.warning("%s gets a new head for %s (seed %d): %s", source.name, ", ".join(LABELS), seed, why)
+        logger.warning("%s gets a new head for %s (seed %d): %s", source.name, ", ".join(labels), seed, why)
     return model.eval(), tokenizer
 
 

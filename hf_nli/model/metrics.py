@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-import datasets
-import evaluate
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor
 
-from hf_nli.core.labels import LABELS
+from hf_nli.model.confidence import brier_score, expected_calibration_error
 
 # Logits, float (examples, labels); gold labels, integer (examples,); the names of the labels.
 Compute = Callable[[Tensor, Tensor, tuple[str, ...]], Any]
@@ -35,19 +34,45 @@ class ConfusionMatrix(TypedDict):
     matrix: list[list[int]]
 
 
-class Baselines(TypedDict):
-    """The accuracy of answers that need no model; `majority` is that of always giving the most frequent label."""
-
-    majority: float
-
-
 def _accuracy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
     return float(accuracy_score(references, logits.argmax(-1)))
+
+
+def _accuracy_interval(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> list[float]:
+    return wilson_interval(int((logits.argmax(-1) == references).sum()), len(references))
+
+
+def wilson_interval(right: int, examples: int) -> list[float]:
+    """Computes the 95 % interval of a share (Wilson 1927), which is one in [0, 1] also for few examples.
+
+    Args:
+        right: How many are counted.
+        examples: Of how many.
+
+    Returns:
+        The lower and the upper end.
+    """
+    interval = binomtest(right, examples).proportion_ci(confidence_level=0.95, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def _macro_f1(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    """The mean over the labels that the data have."""
+    ids = sorted(set(references.tolist()))
+    return float(f1_score(references, logits.argmax(-1), labels=ids, average="macro", zero_division=0.0))
 
 
 def _cross_entropy(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
     # In float64 that of finite logits is finite.
     return torch.nn.functional.cross_entropy(logits.double(), references).item()
+
+
+def _expected_calibration_error(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return expected_calibration_error(logits.double().softmax(-1), references)
+
+
+def _brier_score(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> float:
+    return brier_score(logits.double().softmax(-1), references)
 
 
 def _per_label(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, LabelScores]:
@@ -64,59 +89,39 @@ def _confusion_matrix(logits: Tensor, references: Tensor, labels: tuple[str, ...
     return {"labels": list(labels), "matrix": matrix.tolist()}
 
 
-def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> Baselines:
+def _baselines(logits: Tensor, references: Tensor, labels: tuple[str, ...]) -> dict[str, float]:
     return {"majority": references.bincount().max().item() / len(references)}
 
 
-def _metric(compute: Compute, title: str | None = None, probabilities: bool = False) -> Any:
+def _metric(compute: Compute, title: str | None = None, probabilities: bool = False, **options: Any) -> Any:
     """A field of `Scores`: its function, how reports call it if it is one number, and what it looks at."""
-    return dataclasses.field(metadata={"compute": compute, "title": title, "probabilities": probabilities})
+    metadata = {"compute": compute, "title": title, "probabilities": probabilities}
+    return dataclasses.field(metadata=metadata, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What a model scores on pairs with gold labels. A new metric is a function and a field here."""
+    """What a model scores on pairs with gold labels. A new metric is a function and a field here.
+
+    Those that are None by default are missing in what earlier versions wrote. `baselines` are accuracies of answers
+    that need no model: `majority` always gives the most frequent label.
+    """
 
     accuracy: float = _metric(_accuracy, "accuracy")
+    accuracy_interval: list[float] | None = _metric(_accuracy_interval, default=None)  # 95 %, Wilson's
     loss: float = _metric(_cross_entropy, "loss", probabilities=True)  # the mean cross-entropy, in nats
+    expected_calibration_error: float | None = _metric(
+        _expected_calibration_error, "expected calibration error", probabilities=True, default=None
+    )
+    brier_score: float | None = _metric(_brier_score, "Brier score", probabilities=True, default=None)
+    macro_f1: float | None = _metric(_macro_f1, "macro F1", default=None)
     per_label: dict[str, LabelScores] = _metric(_per_label)
     confusion_matrix: ConfusionMatrix = _metric(_confusion_matrix)
-    baselines: Baselines = _metric(_baselines)
+    baselines: dict[str, float] = _metric(_baselines)
 
     @property
     def figures(self) -> dict[str, float]:
-        """The metrics that are one number, by the names that reports give them."""
+        """The metrics that are one number, as far as they are known, by the names that reports give them."""
         titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Scores)}
-        return {title: getattr(self, name) for name, title in titles.items() if title}
-
-
-class NLIMetric(evaluate.Metric):
-    """The metrics that look at the predicted labels alone, as an `evaluate` metric that needs no network.
-
-    Args:
-        labels: The names of the label ids.
-
-    Example:
-        >>> NLIMetric().compute(predictions=[0, 1, 2], references=[0, 1, 1])["accuracy"]
-        0.6666666666666666
-    """
-
-    def __init__(self, labels: tuple[str, ...] = LABELS, **options: Any) -> None:
-        self.labels = labels
-        # In memory: evaluate would write the predictions to the user's cache and lock files there.
-        super().__init__(keep_in_memory=True, **options)
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy, scores by label, confusion matrix and majority baseline of an NLI model.",
-            citation="",
-            features=datasets.Features(dict.fromkeys(("predictions", "references"), datasets.Value("int64"))),
-        )
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, Any]:
-        certain = torch.nn.functional.one_hot(torch.as_tensor(predictions), len(self.labels))
-        return {
-            field.name: field.metadata["compute"](certain, torch.as_tensor(references), self.labels)
-            for field in dataclasses.fields(Scores)
-            if not field.metadata["probabilities"]
-        }
+        values = {title: getattr(self, name) for name, title in titles.items() if title}
+        return {title: value for title, value in values.items() if value is not None}

@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_nli.model.evaluations import EvaluationRecord
 from hf_nli.model.folder import (
+    CALIBRATION,
     CONFUSION,
     CONVERSION,
     CURVES,
@@ -40,6 +41,7 @@ class FolderReports:
         training: What they were trained on, and how.
         results: What that training came to.
         epochs: Its epochs.
+        calibration: Of the last calibration; what is reported of training and conversion is of the weights before it.
         evaluations: What they score.
         files: The files of all that, pictures included.
     """
@@ -49,6 +51,7 @@ class FolderReports:
     training: Json | None = None
     results: Json | None = None
     epochs: list[Json] = field(default_factory=list)
+    calibration: Json | None = None
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     files: frozenset[str] = frozenset()
 
@@ -64,9 +67,12 @@ def read_reports(folder: str | Path) -> FolderReports:
     def valid(name: str, *others: str | None) -> bool:
         return (folder / name).exists() and _is_about(folder / name, sha256, *others)
 
-    training = read_report(folder, TRAINING) if valid(TRAINING) else None
-    files = {name for name in (RESULTS, LOG, CURVES) if valid(name)} | ({TRAINING} if training else set())
-    if valid(CONVERSION, first_weights(training)):
+    calibration = read_report(folder, CALIBRATION) if valid(CALIBRATION) else None
+    before = uncalibrated(calibration)
+    training = read_report(folder, TRAINING) if valid(TRAINING, *before) else None
+    files = {name for name in (RESULTS, LOG, CURVES) if valid(name, *before)}
+    files |= {name for name, report in ((TRAINING, training), (CALIBRATION, calibration)) if report}
+    if valid(CONVERSION, *before, *first_weights(training)):
         files.add(CONVERSION)
     evaluations = read_evaluations(folder, sha256)
     if evaluations:
@@ -78,6 +84,7 @@ def read_reports(folder: str | Path) -> FolderReports:
         training=training,
         results=read_report(folder, RESULTS) if RESULTS in files else None,
         epochs=_epochs(folder) if LOG in files else [],
+        calibration=calibration,
         evaluations=evaluations,
         files=frozenset(files),
     )
@@ -115,18 +122,35 @@ def read_evaluations(folder: str | Path, sha256: str | None) -> list[EvaluationR
     return valid
 
 
-def first_weights(training: Json | None) -> str | None:
+def first_weights(training: Json | None) -> list[str | None]:
     """Finds which weights the first of a chain of trainings began from.
 
     Args:
         training: The last one's training.json, which holds that of its base model as `base`.
 
     Returns:
-        Their SHA-256, if it is known.
+        Their SHA-256, if it is known, and those that they had before they were calibrated.
     """
     while training and isinstance(training.get("base"), dict):
         training = training["base"]
-    return (training or {}).get("base_model_sha256")
+    training = training or {}
+    return [training.get("base_model_sha256"), *uncalibrated(training.get("base_calibration"))]
+
+
+def uncalibrated(calibration: Json | None) -> list[str | None]:
+    """Finds which weights became others by calibration alone.
+
+    Args:
+        calibration: The last calibration's calibration_report.json, which holds the one before as `base`.
+
+    Returns:
+        The SHA-256 of those before each calibration, the last one's first.
+    """
+    weights: list[str | None] = []
+    while isinstance(calibration, dict):
+        weights.append(calibration.get("base_model_sha256"))
+        calibration = calibration.get("base")
+    return weights
 
 
 def _epochs(folder: Path) -> list[Json]:

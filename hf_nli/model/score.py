@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_order
+from hf_nli.core.labels import LABELS, label_order
 from hf_nli.data.batches import share
 from hf_nli.data.table import TokenTable
-from hf_nli.model.metrics import Scores
+from hf_nli.engine.attach import fast_forward, flat_batches
 from hf_nli.model.precision import Precision, autocast
+from hf_nli.settings.options import Forward
+
+if TYPE_CHECKING:
+    from hf_nli.model.metrics import Scores
 
 
 @torch.no_grad()
@@ -32,7 +38,7 @@ def predict_logits(
 
     Args:
         accelerator: The processes and their device.
-        model: A three-way NLI classifier, on that device; each process has one, or its part of a wrapped one.
+        model: An NLI classifier, on that device; each process has one, or its part of a wrapped one.
         table: The pairs, on the accelerator's device.
         batch_size: Pairs a batch, on each process.
         precision: The precision of matrix products, whatever Accelerate was told before.
@@ -43,7 +49,8 @@ def predict_logits(
         InputError: If a logit is NaN or infinite; all processes raise it.
 
     Returns:
-        Float32 logits (examples, 3) in the order of `labels.LABELS`, and labels (examples,), on the CPU.
+        Float32 logits (examples, labels) in the order of the model's `labels.model_labels`, and labels (examples,), on
+        the CPU.
     """
     order = label_order(accelerator.unwrap_model(model, keep_torch_compile=False).config)
     model.eval()
@@ -63,6 +70,35 @@ def predict_logits(
     logits = accelerator.reduce(logits).cpu()
     check_logits(logits, name, remedy if precision == "no" else remedy or "use --mixed_precision no")
     return logits, table.labels.cpu()
+
+
+def compute_logits(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    table: TokenTable,
+    batch_size: int,
+    precision: Precision,
+    forward: Forward,
+    name: str,
+) -> tuple[Tensor, Tensor]:
+    """Does what `predict_logits` does, with our forward pass where that is wanted and known.
+
+    Args:
+        accelerator: The processes and their device.
+        model: The model, which is moved to the device.
+        table: The pairs.
+        batch_size: Pairs a batch, on each process.
+        precision: The precision of matrix products.
+        forward: What computes.
+        name: What to call the pairs in errors.
+
+    Returns:
+        What `predict_logits` gives.
+    """
+    model = model.to(accelerator.device)
+    with fast_forward(model, forward) as fast:
+        table = table.to(accelerator.device, fast and flat_batches(accelerator))
+        return predict_logits(accelerator, model, table, batch_size, precision, name)
 
 
 def check_logits(logits: Tensor, name: str, remedy: str = "", first_row: int = 1) -> None:
@@ -85,20 +121,16 @@ def check_logits(logits: Tensor, name: str, remedy: str = "", first_row: int = 1
         )
 
 
-def merge_labels(logits: Tensor, labels: tuple[str, ...]) -> tuple[Tensor, dict[str, list[str]] | None]:
-    """Makes a three-way model's logits fit the labels of a data set.
+def merge_labels(logits: Tensor) -> Tensor:
+    """Makes a three-way model's logits fit two-way data: the probabilities of neutral and contradiction are added.
 
     Args:
         logits: Float (examples, 3), in the order of `labels.LABELS`.
-        labels: `labels.LABELS`, or `labels.TWO_WAY_LABELS`: the probabilities of neutral and contradiction are added.
 
     Returns:
-        Logits (examples, labels) whose softmax has these probabilities, and what was merged, by the new label.
+        Logits (examples, 2), in the order of `labels.TWO_WAY_LABELS`, whose softmax has these probabilities.
     """
-    if labels != TWO_WAY_LABELS:
-        return logits, None
-    merged = {label: list(LABELS[1:]) for label in labels[1:]}
-    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1), merged
+    return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1)
 
 
 def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) -> Scores:
@@ -109,5 +141,7 @@ def score(logits: Tensor, references: Tensor, labels: tuple[str, ...] = LABELS) 
         references: The gold labels, integer (examples,).
         labels: The names of the label ids.
     """
+    from hf_nli.model.metrics import Scores  # scikit-learn takes a while, and predictions don't need it
+
     fields = dataclasses.fields(Scores)
     return Scores(**{field.name: field.metadata["compute"](logits, references, labels) for field in fields})

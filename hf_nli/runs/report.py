@@ -15,8 +15,20 @@ from hf_nli.core.cache import content_key
 from hf_nli.core.files import sha256
 from hf_nli.core.hub_ids import public_name
 from hf_nli.core.report import Report
-from hf_nli.model.folder import CARD, CONFIG, CONVERSION, SHA256, TRAINING, read_report, speaks_of, weights_sha256
-from hf_nli.model.reports import first_weights
+from hf_nli.data.mixing import SourceCounts
+from hf_nli.model.folder import (
+    CALIBRATION,
+    CARD,
+    CONFIG,
+    CONVERSION,
+    HISTORY,
+    SHA256,
+    TRAINING,
+    read_report,
+    speaks_of,
+    weights_sha256,
+)
+from hf_nli.model.reports import first_weights, uncalibrated
 from hf_nli.settings.options import DataOptions
 
 
@@ -42,6 +54,8 @@ class TrainingResults(Report):
         num_train_examples: The training pairs.
         dropped_examples: Training rows without a gold label.
         model_sha256: The SHA-256 of the weights that this is about.
+        temperature: What the logits were divided by after training, if the model was calibrated then; the losses here
+            are those from before, and calibration_report.json has more.
         softening_factors: What the queries of each layer were multiplied by before training, if any were.
     """
 
@@ -62,6 +76,7 @@ class TrainingResults(Report):
     num_train_examples: int
     dropped_examples: int
     model_sha256: str
+    temperature: float | None = None
     softening_factors: list[float] | None = None
 
 
@@ -71,27 +86,31 @@ class TrainingReport(Report):
 
     Attributes:
         model: The public name of the model that the run started from.
-        dataset: That of the data set.
+        dataset: That of the data set, or those of several, in the form in which they were given.
         validation: What was validated on.
         arguments: Every other argument of `train` that isn't its default; paths as public names.
         recipe: The settings.
         versions: Those of the packages.
         license: The license of the weights, if it is known.
         base: The report on the training that made the model that the run started from, if there was one.
+        base_calibration: The report on the last calibration of the model that the run started from, likewise.
         base_model_sha256: The SHA-256 of the weights that the run started from.
         model_sha256: That of the weights that it ended with, once it has ended.
+        sources: What there is of each data set to train on.
     """
 
     model: str
-    dataset: str
+    dataset: str | list[str]
     validation: str
     arguments: dict[str, Any]
     recipe: dict[str, Any]
     versions: dict[str, str]
     license: str | None = None
     base: dict[str, Any] | None = None
+    base_calibration: dict[str, Any] | None = None
     base_model_sha256: str | None = None
     model_sha256: str | None = None
+    sources: list[SourceCounts] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,7 @@ class BaseModel:
         weights: The SHA-256 of its weights, if they are in safetensors files.
         sha256: What identifies it: configuration and weights.
         training: The report on its own training, if it was fine-tuned here.
+        calibration: The report on its last calibration, after training, if it was calibrated.
         license: The license that its card names, if it does.
     """
 
@@ -112,6 +132,7 @@ class BaseModel:
     weights: str | None
     sha256: str
     training: dict[str, Any] | None
+    calibration: dict[str, Any] | None
     license: str | None
 
     @classmethod
@@ -124,19 +145,26 @@ class BaseModel:
         """
         folder = Path(model_name_or_path)
         if not folder.is_dir():
-            reports = [CONFIG, TRAINING, CONVERSION, CARD]  # the weights are there since it was loaded
-            folder = Path(snapshot_download(model_name_or_path, revision=revision, allow_patterns=reports))
-        weights, training = weights_sha256(folder), read_report(folder, TRAINING)
-        if training and training.get(SHA256) != weights:
-            training = None  # of other weights
-        identity = content_key(sha256(folder / CONFIG), weights)
-        return cls(public_name(model_name_or_path), folder, weights, identity, training, base_license(folder))
+            files = [CONFIG, CARD, *HISTORY]  # the weights are there since it was loaded
+            folder = Path(snapshot_download(model_name_or_path, revision=revision, allow_patterns=files))
+        weights = weights_sha256(folder)
+        calibration = _report_about(folder, CALIBRATION, weights)
+        training = _report_about(folder, TRAINING, weights, *uncalibrated(calibration))
+        identity, name = content_key(sha256(folder / CONFIG), weights), public_name(model_name_or_path)
+        return cls(name, folder, weights, identity, training, calibration, base_license(folder))
 
     def copy_conversion(self, folder: Path) -> None:
         """Copies the report on the conversion that this model comes from, if there is one."""
         named = speaks_of(self.folder / CONVERSION)
-        if named is not None and named in (self.weights, first_weights(self.training)):
+        before = (*uncalibrated(self.calibration), *first_weights(self.training))
+        if named is not None and named in (self.weights, *before):
             shutil.copyfile(self.folder / CONVERSION, folder / CONVERSION)
+
+
+def _report_about(folder: Path, name: str, *weights: str | None) -> dict[str, Any] | None:
+    """Reads a report if it is about one of these weights."""
+    report = read_report(folder, name)
+    return report if report and report.get(SHA256) in weights else None
 
 
 def base_license(folder: Path) -> str | None:
@@ -149,15 +177,13 @@ def base_license(folder: Path) -> str | None:
     return license if isinstance(license, str) else None
 
 
-def changed_arguments(
-    data_options: DataOptions, validation_dataset: str | None, max_train_samples: int | None, revision: str | None
-) -> dict[str, Any]:
-    """Names the arguments of `train` that aren't its defaults, beside model, data set and recipe."""
-    arguments = {
-        "validation_dataset": validation_dataset and public_name(validation_dataset),
-        "max_train_samples": max_train_samples,
-        "revision": revision,
-    }
+def changed_arguments(data_options: DataOptions, **arguments: Any) -> dict[str, Any]:
+    """Names the arguments of a command that aren't its defaults, which are None.
+
+    Args:
+        data_options: How the data were read.
+        **arguments: Others, in words that may be published.
+    """
     for each in dataclasses.fields(DataOptions):
         value = getattr(data_options, each.name)
         arguments[each.name] = None if value == each.default else value

@@ -22,6 +22,13 @@ COLUMNS = {
     "hypothesis": ("hypothesis", "sentence2", "text_pair"),
     "label": ("label", "gold_label"),
 }
+# Names of single data sets, which are taken, as those above in any letter case, where only one column has one of them:
+# ANLI's context, SICK's columns in its two editions.
+OTHER_COLUMNS = {
+    "premise": ("context", "sentence_A"),
+    "hypothesis": ("sentence_B",),
+    "label": ("entailment_label", "entailment_judgment"),
+}
 PARSES = {"premise": ("sentence1_binary_parse",), "hypothesis": ("sentence2_binary_parse",)}
 
 
@@ -81,10 +88,25 @@ class TextOptions:
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The names that each column may have."""
-        recognized = COLUMNS | (PARSES if self.text == "parse" else {})
-        given = {kind: getattr(self, f"{kind}_column") for kind in self._kinds}
-        return {kind: (name,) if name else recognized[kind] for kind, name in given.items()}
+        """The names that each column may have, the one that is preferred first."""
+        return {kind: (name,) if name else self._recognized[kind] for kind, name in self._given.items()}
+
+    @property
+    def other_columns(self) -> dict[str, tuple[str, ...]]:
+        """The names that each column may have in any letter case; of a column that was named, none."""
+        parses = PARSES if self.text == "parse" else {}
+        return {
+            kind: () if name else self._recognized[kind] + (() if kind in parses else OTHER_COLUMNS[kind])
+            for kind, name in self._given.items()
+        }
+
+    @property
+    def _given(self) -> dict[str, str | None]:
+        return {kind: getattr(self, f"{kind}_column") for kind in self._kinds}
+
+    @property
+    def _recognized(self) -> dict[str, tuple[str, ...]]:
+        return COLUMNS | (PARSES if self.text == "parse" else {})
 
 
 @dataclass(frozen=True)

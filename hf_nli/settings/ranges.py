@@ -61,6 +61,8 @@ RANGES = {
     "warmup_ratio": SHARE,
     "dropout": SHARE,
     "threshold": Range(0, 1),
+    "mixing_weights": Range(1e-6, 10**9),
+    "resamples": Range(100, 10**6),  # of fewer, an end of an interval is chance itself
     "seed": Range(0, 2**32 - 1),  # NumPy takes no other
 }
 
@@ -87,12 +89,13 @@ def check_number(name: str, value: object, whole: bool = True, allowed: Range | 
         raise InputError(f"--{name} is {value}; it must be {allowed}{finite}")
 
 
-def check_numbers(name: str, values: Iterable[object]) -> None:
+def check_numbers(name: str, values: Iterable[object], whole: bool = True) -> None:
     """Refuses a list of numbers that is empty or has one that `check_number` refuses.
 
     Args:
         name: The name, one of `RANGES`, of the flag of which each is a value.
         values: What was given.
+        whole: Whether only whole numbers will do.
 
     Raises:
         InputError: As `check_number`.
@@ -101,7 +104,7 @@ def check_numbers(name: str, values: Iterable[object]) -> None:
     if not values:
         raise InputError(f"--{name}: no value is given; give at least one")
     for value in values:
-        check_number(name, value)
+        check_number(name, value, whole)
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

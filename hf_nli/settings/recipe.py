@@ -30,6 +30,10 @@ class Recipe:
     loss_reduction: Literal["mean", "sum"] = field(
         default="mean", metadata={"help": "What becomes of the losses of a batch's pairs."}
     )
+    labels: Literal["three_way", "two_way"] = field(
+        default="three_way",
+        metadata={"help": "What to tell apart; two_way: entailment from all else, of data with either labels."},
+    )
     num_train_epochs: int = field(default=5, metadata={"help": "Passes over the training data."})
     max_train_steps: int | None = field(
         default=None, metadata={"help": "Stop after this many optimizer steps, whatever the number of epochs."}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hf_nli.core.content import DamagedFile, DamagedRow, Errors
 from hf_nli.core.errors import InputError, listed
 from hf_nli.settings.options import TextOptions
@@ -40,24 +42,51 @@ def find_columns(part: Part, present: Columns, options: TextOptions, where: str)
         The column of each of the kinds in `options.columns`: premise, hypothesis, maybe label.
 
     Raises:
-        InputError: If there is none for one of them, or the same one for two.
+        InputError: If there is none for one of them, the same one for two, or there may be several.
     """
+    name = called(where, part.name)
     columns: dict[str, str] = {}
-    for kind, candidates in options.columns.items():
-        found = next((name for name in candidates if name in present), None)
-        if found is None:
-            others = listed((name if len(name) <= 60 else f"{name[:60]}…" for name in present), 20)
+    candidates = choose(present, options)
+    for kind, found in candidates.items():
+        if not found:
+            names = dict.fromkeys(options.columns[kind] + options.other_columns[kind])
+            others = listed((each if len(each) <= 60 else f"{each[:60]}…" for each in present), 20)
             raise InputError(
-                f"{called(where, part.name)}: no column for the {kind} ({', '.join(candidates)}) in {others}; "
-                f"name it with --{kind}_column"
+                f"{name}: no column for the {kind} ({', '.join(names)}) in {others}; name it with --{kind}_column"
             )
-        if taken := next((other for other, column in columns.items() if column == found), None):
+    for kind, found in candidates.items():
+        if len(found) > 1:
             raise InputError(
-                f"{called(where, part.name)}: {taken} and {kind} are both column {found}; name the right one "
+                f"{name}: the {kind} may be column {' or '.join(found)}; name the right one with --{kind}_column"
+            )
+        if taken := next((other for other, column in columns.items() if column == found[0]), None):
+            raise InputError(
+                f"{name}: {taken} and {kind} are both column {found[0]}; name the right one "
                 f"with --{taken}_column or --{kind}_column"
             )
-        columns[kind] = found
+        columns[kind] = found[0]
     return columns
+
+
+def choose(present: Collection[str], options: TextOptions) -> dict[str, list[str]]:
+    """Finds which columns may hold what.
+
+    Args:
+        present: The columns that there are.
+        options: What they may be called.
+
+    Returns:
+        Of each kind in `options.columns`, the columns that may hold it: one, if that is clear.
+    """
+    preferred = {kind: [name for name in names if name in present][:1] for kind, names in options.columns.items()}
+    if all(preferred.values()):
+        return preferred
+    # Nothing is preferred then: `text` beside SICK's sentence_A and sentence_B is no premise of theirs.
+    names = {kind: {name.lower() for name in names} for kind, names in options.other_columns.items()}
+    return {
+        kind: [name for name in present if name.lower() in names[kind]] if names[kind] else found
+        for kind, found in preferred.items()
+    }
 
 
 def refusal(part: Part, where: str, row: int, error: DamagedFile) -> InputError:

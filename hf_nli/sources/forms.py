@@ -72,7 +72,7 @@ FORMS: Mapping[str, Form] = {
     ".txt": Fields("\t", quoted=False),  # the Stanford release's sentences hold lone quotation marks
     ".json": Objects(),
     ".csv": Fields(",", quoted=True),
-    ".tsv": Fields("\t", quoted=False),
+    ".tsv": Fields("\t", quoted=None),  # GLUE's aren't quoted, those of counterfactually augmented SNLI are
     ".parquet": Parquet(),
 }
 

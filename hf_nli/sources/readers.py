@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,8 @@ from hf_nli.core.content import DamagedFile, DamagedRow, Errors, open_text
 _LONGEST = 2**31 - 1
 _UNCLOSED = "a quotation mark is opened and never closed"
 _AFTER_QUOTE = 'text follows a closing quotation mark; within a quoted text each quotation mark is doubled ("")'
+
+_QUOTED = re.compile('"(?:[^"]|"")*"')
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _NEEDED = "a JSON object in one line, or all objects in a list, is needed"
@@ -34,11 +36,12 @@ class Fields:
 
     Attributes:
         delimiter: What is between two fields.
-        quoted: Whether quotation marks may stand around a field, as in csv.
+        quoted: Whether quotation marks may stand around a field, as in csv; None if the first fields of a file that
+            hold any tell that.
     """
 
     delimiter: str
-    quoted: bool
+    quoted: bool | None
 
     def columns(self, file: Path, errors: Errors) -> dict[str, list[str] | None]:
         """Reads the names."""
@@ -91,15 +94,22 @@ class Fields:
         if self.quoted:
             yield from self._quoted_lines(text)
             return
+        unknown = self.quoted is None
         for number, line in enumerate(text, 1):
-            if line := line.rstrip("\r\n"):
-                yield number, line.split(self.delimiter)
+            fields = line.rstrip("\r\n").split(self.delimiter)
+            if unknown and '"' in line:
+                unknown = False
+                if all(_is_csv_s(field) for field in fields if '"' in field):
+                    yield from self._quoted_lines(chain([line], text), number - 1)
+                    return
+            if fields != [""]:
+                yield number, fields
 
-    def _quoted_lines(self, text: TextIO) -> Iterator[tuple[int, list[str] | DamagedRow]]:
+    def _quoted_lines(self, text: Iterable[str], before: int = 0) -> Iterator[tuple[int, list[str] | DamagedRow]]:
         reader = csv.reader(text, delimiter=self.delimiter, strict=True)
         fields: list[str] | None = []
         while fields is not None:
-            start = reader.line_num + 1
+            start = before + reader.line_num + 1
             limit = csv.field_size_limit(_LONGEST)  # it is the process's, and others may have set it
             try:
                 fields = next(reader, None)
@@ -113,6 +123,11 @@ class Fields:
                 csv.field_size_limit(limit)
             if fields:
                 yield start, fields
+
+
+def _is_csv_s(field: str) -> bool:
+    """Says whether a field is what a csv writer makes of a text with quotation marks in it."""
+    return _QUOTED.fullmatch(field) is not None and '""' in field[1:-1]
 
 
 class Objects:

@@ -28,9 +28,15 @@ logger = logging.getLogger(__name__)
 CACHE_VERSION = 2  # of unpacked archives: to be raised when other files of them are taken
 
 SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-# snli_1.0_dev.txt, multinli_1.0_dev_matched.jsonl, train.csv, train-00000-of-00002.parquet
+# What may follow a split's name and makes it another one: MultiNLI's genres, and the pairs of SNLI's test that aren't
+# guessed from the hypothesis alone (Gururangan et al. 2018).
+_VARIANTS = ("matched", "mismatched", "hard")
+# By whose name alone a split is found, too, where none has it.
+_MAIN_VARIANTS = {"validation": "validation_matched", "test": "test_hard"}
+# snli_1.0_dev.txt, multinli_1.0_dev_matched.jsonl, snli_1.0_test_hard.jsonl, train.csv, train-00000-of-00002.parquet
 _SPLIT_NAME = re.compile(
-    rf"(?:.*[_.-])?(?P<split>{'|'.join(SPLITS)})(?P<genre>[_-](?:mis)?matched)?(?P<shard>[_.-]?\d+(?:-of-\d+)?)?"
+    rf"(?:.*[_.-])?(?P<split>{'|'.join(SPLITS)})(?P<variant>[_-](?:{'|'.join(_VARIANTS)}))?"
+    r"(?P<shard>[_.-]?\d+(?:-of-\d+)?)?"
 )
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
@@ -89,7 +95,9 @@ def is_at_hand(source: str) -> bool:
 
 
 def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
-    """Finds the splits that are known by a name; "validation" may be MultiNLI's "validation_matched", too.
+    """Finds the splits that are known by a name.
+
+    Where none is, "validation" is MultiNLI's "validation_matched", and "test" is "test_hard".
 
     Args:
         splits: What `open_source` gives.
@@ -99,8 +107,8 @@ def find_splits(splits: Mapping[str, Split], name: str) -> list[str]:
         Which of `splits`.
     """
     found = [each for each, split in splits.items() if name in (each, split.public_name)]
-    if not found and name == "validation":
-        return find_splits(splits, "validation_matched")
+    if not found and name in _MAIN_VARIANTS:
+        return find_splits(splits, _MAIN_VARIANTS[name])
     return found
 
 
@@ -190,7 +198,7 @@ def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split
         if not match or suffix == ".txt" and (file.parent, stem) in as_jsonl:
             left_out.append(file)
             continue
-        name = SPLITS[match["split"]] + (match["genre"] or "").replace("-", "_")
+        name = SPLITS[match["split"]] + (match["variant"] or "").replace("-", "_")
         shards = found.setdefault(name, [])
         shards.append(file)
         if not match["shard"]:
@@ -201,7 +209,8 @@ def _by_split(source: str, files: Sequence[Path], root: Path) -> dict[str, Split
     if found and left_out:
         named = listed((_relative(file, root) for file in left_out), 20)
         logger.warning("%s: files left out, as no split's or the same in another form: %s", source, named)
-    order = [split + genre for split in dict.fromkeys(SPLITS.values()) for genre in ("", "_matched", "_mismatched")]
+    variants = ("", *(f"_{variant}" for variant in _VARIANTS))
+    order = [split + variant for split in dict.fromkeys(SPLITS.values()) for variant in variants]
     return {name: Split(_parts(source, found[name], root), name) for name in order if name in found}
 
 

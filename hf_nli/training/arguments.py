@@ -53,6 +53,7 @@ class NLITrainingArguments(TrainingArguments):
     report_to: None | str | list[str] = field(default="none", metadata={"help": "Where to report to."})
     embedding_lr_multiplier: float | None = _of_recipe("embedding_lr_multiplier")
     soften_attention: bool = _of_recipe("soften_attention")
+    labels: str = _of_recipe("labels")
     loss_reduction: str = _of_recipe("loss_reduction")
     forward: Forward = _of_recipe("forward")
     group_by_length: bool = _of_recipe("group_by_length")

@@ -14,7 +14,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
-from hf_nli.core.labels import label_order
+from hf_nli.core.labels import label_order, model_labels
 from hf_nli.data.batches import Part, share
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.graphs import CapturedSteps
@@ -52,8 +52,8 @@ def make_learner(
         capturable(optimizer, accelerator.device)
     scheduler = make_schedule(optimizer, plan)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
-    outputs = torch.tensor(order, device=accelerator.device)
-    return Learner(accelerator, wrapped, outputs, optimizer, scheduler, scaler, precision, recipe, captured)
+    outputs, labels = torch.tensor(order, device=accelerator.device), model_labels(model.config)
+    return Learner(accelerator, wrapped, labels, outputs, optimizer, scheduler, scaler, precision, recipe, captured)
 
 
 def captures(accelerator: Accelerator, precision: Precision, model: PreTrainedModel) -> bool:
@@ -74,7 +74,8 @@ class Learner:
     Attributes:
         accelerator: What prepared the model.
         model: The model, as it was prepared.
-        order: The model's output for each of `LABELS`, int64, on its device.
+        labels: What it tells apart.
+        order: The model's output for each of them, int64, on its device.
         optimizer: The optimizer, not prepared.
         scheduler: Its schedule.
         scaler: Scales float16's gradients; disabled for other precisions.
@@ -85,6 +86,7 @@ class Learner:
 
     accelerator: Accelerator
     model: nn.Module
+    labels: tuple[str, ...]
     order: Tensor
     optimizer: AdamW
     scheduler: LRScheduler

@@ -167,16 +167,17 @@ class Run:
 
     def _scores(self, epoch: int, trained: Sums | None = None) -> EpochScores:
         size, precision = self.plan.recipe.per_device_eval_batch_size, self.learner.precision
-        step = self.state.step
+        labels, step = self.learner.labels, self.state.step
 
         def words(split: str) -> tuple[str, str]:
             return (f"{split} pairs after step {step}", _REMEDY) if step else (f"{split} pairs before training", "")
 
-        scores = {
-            split: score(*predict_logits(self.accelerator, self.learner.model, table, size, precision, *words(split)))
+        logits = {
+            split: predict_logits(self.accelerator, self.learner.model, table, size, precision, *words(split))
             for split, table in self.tables.items()
             if split != "train"
         }
+        scores = {split: score(*each, labels) for split, each in logits.items()}
         return EpochScores(
             epoch=epoch,
             step=self.state.step,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_nli.card.card import card_matters_less, write_card
 from hf_nli.core.environment import versions
 from hf_nli.core.files import staged
-from hf_nli.core.hub_ids import public_name
+from hf_nli.core.labels import LABEL_SETS
 from hf_nli.core.processes import in_turn, on_main
 from hf_nli.data.splits import RunPairs, RunSources
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward, flat_batches
-from hf_nli.model.folder import CARD, RESULTS, TRAINING, weights_sha256
+from hf_nli.model.evaluations import CalibrationReport
+from hf_nli.model.folder import CALIBRATION, CARD, RESULTS, TRAINING, weights_sha256
 from hf_nli.model.load import input_length, load_model
 from hf_nli.model.precision import Precision
 from hf_nli.runs.checkpoints import check_run
@@ -34,9 +36,11 @@ from hf_nli.runs.state import LoopState, Sums
 from hf_nli.settings.options import DataOptions, RunOptions
 from hf_nli.settings.ranges import check_number
 from hf_nli.settings.recipe import Recipe
+from hf_nli.sources.named import name_source
 from hf_nli.text.encoding import encode
 from hf_nli.training.accelerator import choose_precision, make_accelerator, start_tracker
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.calibration import calibrate_best
 from hf_nli.training.learner import make_learner
 from hf_nli.training.loop import Run
 from hf_nli.training.plan import make_plan
@@ -46,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 def train(
     model_name_or_path: str,
-    dataset: str,
+    dataset: str | Sequence[str],
     output_dir: str | Path,
     recipe: Recipe | None = None,
     validation_dataset: str | None = None,
@@ -56,22 +60,30 @@ def train(
     revision: str | None = None,
     overwrite_output_dir: bool = False,
     license: str | None = None,
+    mixing_weights: Sequence[float] | None = None,
+    calibrate: bool = False,
 ) -> TrainingResults:
     """Fine-tunes a model and leaves the best epoch, by validation accuracy, in `output_dir`.
 
     Args:
         model_name_or_path: A model folder or Hub id.
-        dataset: Any source that `data.load_nli` takes, for its split "train" and, by default, its "validation".
+        dataset: Any source that `data.load_nli` takes, for its split "train" and, by default, its "validation"; or
+            several, which are mixed. SOURCE:SPLIT names another split to train on, SOURCE:NAME,NAME,NAME what label
+            ids mean there.
         output_dir: The model folder to write, with train_log.jsonl, training_curves.png, training.json and
             all_results.json.
         recipe: The settings; the defaults if None.
         validation_dataset: Another source to validate on.
-        max_train_samples: Train on the first so many rows.
+        max_train_samples: Train on the first so many rows of each source.
         data_options: How to read the data.
         run_options: Checkpoints and reports.
         revision: The branch, tag or commit of a model on the Hub.
         overwrite_output_dir: Whether a model in `output_dir` may be replaced, as a whole when the new one is complete.
         license: The license of the weights, for the card; by default the one that the base model's card names.
+        mixing_weights: The proportions of the sources in each epoch, a positive number for each, see
+            `data.mixing.mix`; by default all rows of all of them are trained on.
+        calibrate: Whether to divide the model's logits by a temperature at the end, fitted on a half of the validation
+            pairs, as `calibrate` does.
 
     Returns:
         The results, as written to all_results.json.
@@ -84,7 +96,7 @@ def train(
     recipe, run_options, data_options = recipe or Recipe(), run_options or RunOptions(), data_options or DataOptions()
     if max_train_samples is not None:
         check_number("max_train_samples", max_train_samples)
-    packages = versions()
+    packages, labels = versions(), LABEL_SETS[recipe.labels]
     with ExitStack() as stack, flushed_denormals():
         # What is cheap to check comes first: a run is refused before data are read, or anything is changed.
         accelerator = make_accelerator(Path(output_dir), run_options.report_to)
@@ -93,7 +105,11 @@ def train(
         folder = on_main(lambda: stack.enter_context(run_folder(output_dir, resume, overwrite_output_dir)))
         inputs = in_turn(
             lambda: _load(
-                model_name_or_path, dataset, recipe, validation_dataset, max_train_samples, data_options, revision
+                model_name_or_path,
+                lambda: RunSources(dataset, validation_dataset, data_options, mixing_weights, labels),
+                recipe,
+                max_train_samples,
+                revision,
             )
         )
         on_main(lambda: stack.enter_context(begun(folder)))
@@ -105,21 +121,32 @@ def train(
         with fast_attention(inputs.model, accelerator.device), fast_forward(inputs.model, forward) as fast:
             run = _prepare(accelerator, precision, inputs, recipe, run_options, folder, fast)
             run.fit()
+        names = [each["dataset"] for each in inputs.pairs.sources]
+        calibration = calibrate_best(run, forward, inputs.pairs.validated_on, inputs.max_length) if calibrate else None
         report = TrainingReport(
             model=inputs.base.name,
-            dataset=public_name(dataset),
+            dataset=names[0] if len(names) == 1 else names,
             validation=inputs.pairs.validated_on,
-            arguments=changed_arguments(data_options, validation_dataset, max_train_samples, revision),
+            arguments=changed_arguments(
+                data_options,
+                validation_dataset=validation_dataset and name_source(validation_dataset).public_name,
+                max_train_samples=max_train_samples,
+                mixing_weights=mixing_weights and list(mixing_weights),
+                revision=revision,
+                calibrate=calibrate or None,
+            ),
             recipe=dataclasses.asdict(recipe),
             versions=packages,
             license=license or inputs.base.license,
             base=inputs.base.training,
+            base_calibration=inputs.base.calibration,
             base_model_sha256=inputs.base.weights,
+            sources=inputs.pairs.sources,
         )
         for tracker in accelerator.trackers:
             tracker.finish()
         totals = run.state.all_epochs.over_processes()
-        return on_main(lambda: _finish(run, totals, inputs, factors, report))
+        return on_main(lambda: _finish(run, totals, inputs, factors, report, calibration))
 
 
 @dataclass(frozen=True)
@@ -131,32 +158,33 @@ class _Inputs:
     base: BaseModel
     pairs: RunPairs
     tables: dict[str, TokenTable]
+    max_length: int
 
 
 def _load(
     model_name_or_path: str,
-    dataset: str,
+    find_sources: Callable[[], RunSources],
     recipe: Recipe,
-    validation_dataset: str | None,
     max_train_samples: int | None,
-    data_options: DataOptions,
     revision: str | None,
 ) -> _Inputs:
-    sources = RunSources(dataset, validation_dataset, data_options)
+    sources = find_sources()  # first, as that is quick
     model, tokenizer = load_model(
-        model_name_or_path, new_head=True, dropout=recipe.dropout, seed=recipe.seed, revision=revision
+        model_name_or_path,
+        new_head=True,
+        dropout=recipe.dropout,
+        seed=recipe.seed,
+        revision=revision,
+        labels=LABEL_SETS[recipe.labels],
     )
     max_length = input_length(model.config, tokenizer, recipe.max_seq_length)
-    pairs = sources.read(recipe.seed, recipe.test_each_epoch)
-    if max_train_samples is not None:
-        kept = range(min(max_train_samples, len(pairs.train)))
-        pairs = dataclasses.replace(pairs, train=pairs.train.select(kept))
+    pairs = sources.read(recipe.seed, recipe.test_each_epoch, max_train_samples)
     splits = {"train": pairs.train, "validation": pairs.validation} | ({"test": pairs.test} if pairs.test else {})
     tables = {
         name: TokenTable.open(encode(split, tokenizer, max_length, recipe.truncation), tokenizer)
         for name, split in splits.items()
     }
-    return _Inputs(model, tokenizer, BaseModel.read(model_name_or_path, revision), pairs, tables)
+    return _Inputs(model, tokenizer, BaseModel.read(model_name_or_path, revision), pairs, tables, max_length)
 
 
 def _soften(inputs: _Inputs, recipe: Recipe) -> list[float]:
@@ -215,7 +243,14 @@ def _prepare(
     return run
 
 
-def _finish(run: Run, totals: Sums, inputs: _Inputs, factors: list[float], report: TrainingReport) -> TrainingResults:
+def _finish(
+    run: Run,
+    totals: Sums,
+    inputs: _Inputs,
+    factors: list[float],
+    report: TrainingReport,
+    calibration: CalibrationReport | None,
+) -> TrainingResults:
     """Writes all that speaks of the weights, and gives them their place; on the main process."""
     state, learner, accelerator = run.state, run.learner, run.accelerator
     best, last = state.best, state.last
@@ -240,12 +275,15 @@ def _finish(run: Run, totals: Sums, inputs: _Inputs, factors: list[float], repor
         num_train_examples=len(inputs.pairs.train),
         dropped_examples=inputs.pairs.dropped,
         model_sha256=sha256,
+        temperature=calibration.temperature if calibration else None,
         softening_factors=factors if min(factors, default=1.0) < 1 else None,
     )
     with staged(run.folder.checkpoints) as temporary:
         copy_model(run.folder.model, temporary)
         results.write(temporary / RESULTS)
         dataclasses.replace(report, model_sha256=sha256).write(temporary / TRAINING)
+        if calibration:
+            dataclasses.replace(calibration, model_sha256=sha256).write(temporary / CALIBRATION)
         inputs.base.copy_conversion(temporary)
         run.log.close(sha256, temporary)
         if (run.folder.checkpoints / CARD).exists():  # of which parts may be kept

@@ -32,20 +32,21 @@ from transformers.trainer_utils import TrainOutput
 
 from hf_nli.core.environment import accelerate_starts
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, label_order
+from hf_nli.core.labels import LABEL_SETS, TWO_WAY_LABELS, label_order, model_labels
 from hf_nli.data.load import chunks
 from hf_nli.data.loader import NOT_COUNTED, StepSampler, part_loader
+from hf_nli.data.rows import two_way_pairs
 from hf_nli.data.table import TokenTable
 from hf_nli.engine.attach import fast_forward
 from hf_nli.model.folder import model_folder
 from hf_nli.model.load import input_length, load_model
-from hf_nli.model.metrics import NLIMetric
 from hf_nli.model.score import check_logits
 from hf_nli.model.weights import broken_weight
 from hf_nli.text.encoding import encode
 from hf_nli.text.tokenizer import save_tokenizer
 from hf_nli.training.arguments import NLITrainingArguments
 from hf_nli.training.attention import EXAMPLES, fast_attention, flushed_denormals, soften_attention
+from hf_nli.training.metric import NLIMetric
 from hf_nli.training.optimization import embedding_rate, parameter_groups
 
 
@@ -73,8 +74,11 @@ def make_trainer(
     Raises:
         InputError: If the model can't be loaded, or a row has no label of ours.
     """
-    for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs)):
-        _check_labels(name, pairs)
+    labels = LABEL_SETS[arguments.labels]
+    train_pairs, validation_pairs = (
+        _labelled(name, pairs, labels)
+        for name, pairs in (("train_pairs", train_pairs), ("validation_pairs", validation_pairs))
+    )
     model, tokenizer = load_base(model_name_or_path, arguments, revision)
     return make_trainer_of(model, tokenizer, train_pairs, validation_pairs, arguments, **options)
 
@@ -93,7 +97,12 @@ def load_base(
         InputError: If the model can't be loaded.
     """
     return load_model(
-        model_name_or_path, new_head=True, dropout=arguments.dropout, seed=arguments.seed, revision=revision
+        model_name_or_path,
+        new_head=True,
+        dropout=arguments.dropout,
+        seed=arguments.seed,
+        revision=revision,
+        labels=LABEL_SETS[arguments.labels],
     )
 
 
@@ -110,7 +119,7 @@ def make_trainer_of(
     Args:
         model: The model.
         tokenizer: Its tokenizer.
-        train_pairs: Rows of premise, hypothesis, label, with labels of ours.
+        train_pairs: Rows of premise, hypothesis, label, with the model's labels.
         validation_pairs: Such rows.
         arguments: The settings.
         options: Anything else that Trainer takes.
@@ -131,23 +140,27 @@ def make_trainer_of(
         eval_dataset=validation_data,
         processing_class=tokenizer,
         compute_loss_func=partial(_loss, arguments.loss_reduction),
-        compute_metrics=partial(_metrics, order),
+        compute_metrics=partial(_metrics, order, model_labels(model.config)),
         **options,
     )
 
 
-def _check_labels(name: str, pairs: Dataset) -> None:
-    """Raises `InputError` if a row's label isn't the id of one of `LABELS`."""
-    declared = getattr(pairs.features["label"], "names", list(LABELS))
-    if declared != list(LABELS):
-        raise InputError(f"{name}: its labels are {', '.join(declared)}, not {', '.join(LABELS)}; load it by load_nli")
-    labels = chain.from_iterable(part.to_pylist() for part in chunks(pairs, "label"))
-    for row, label in enumerate(labels, 1):
-        if label not in range(len(LABELS)):
+def _labelled(name: str, pairs: Dataset, labels: tuple[str, ...]) -> Dataset:
+    """Merges the labels of three-way data where two are wanted; raises `InputError` if a row's label isn't an id."""
+    if labels == TWO_WAY_LABELS:
+        pairs = two_way_pairs(pairs)
+    declared = getattr(pairs.features["label"], "names", list(labels))
+    if declared != list(labels):
+        raise InputError(f"{name}: its labels are {', '.join(declared)}, not {', '.join(labels)}; load it by load_nli")
+    ids = [str(index) for index in range(len(labels))]
+    found = chain.from_iterable(part.to_pylist() for part in chunks(pairs, "label"))
+    for row, label in enumerate(found, 1):
+        if label not in range(len(labels)):
             raise InputError(
-                f"{name}, row {row}: the label is {label!r}, not 0, 1 or 2; load_nli leaves out rows without a gold "
-                "label"
+                f"{name}, row {row}: the label is {label!r}, not {', '.join(ids[:-1])} or {ids[-1]}; load_nli leaves "
+                "out rows without a gold label"
             )
+    return pairs
 
 
 def _model_labels(encoded: Dataset, order: list[int]) -> Dataset:
@@ -291,11 +304,11 @@ def _loss(
     return total if reduction == "sum" and torch.is_grad_enabled() else total / num_items_in_batch
 
 
-def _metrics(order: list[int], prediction: EvalPrediction) -> dict[str, float]:
+def _metrics(order: list[int], labels: tuple[str, ...], prediction: EvalPrediction) -> dict[str, float]:
     logits = numpy.asarray(prediction.predictions)[:, order]
     # An epoch of NaN is never the best.
     check_logits(torch.from_numpy(logits), "validation pairs", "lower --learning_rate")
     predictions = logits.argmax(-1)
     references = numpy.argsort(order)[numpy.asarray(prediction.label_ids)]
-    scores = NLIMetric().compute(predictions=predictions, references=references)
-    return {"accuracy": scores["accuracy"]} | {f"f1_{label}": scores["per_label"][label]["f1"] for label in LABELS}
+    scores = NLIMetric(labels).compute(predictions=predictions, references=references)
+    return {"accuracy": scores["accuracy"]} | {f"f1_{label}": scores["per_label"][label]["f1"] for label in labels}

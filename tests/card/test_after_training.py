@@ -46,7 +46,7 @@ def test_the_card(runs):
     scores = json.loads((runs / "scores/eval_results.json").read_text())
     (best,) = re.findall(rf"\| \*\*{results['best_epoch']}\*\* \|.*\|", card)
     assert best.endswith(f"| {results['eval_loss']:.4f} | {results['eval_accuracy']:.4f} |")
-    assert f"Accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f} on 144 pairs" in card
+    assert f"Accuracy {scores['accuracy']:.4f}, loss {scores['loss']:.4f}, expected calibration error " in card
     assert "validated on 5 % of the training rows" in card and "license: mit" in card
     assert "converted from the PyTorch checkpoint `d2l_small`" in card
     assert card.partition("```bash\n")[2].partition("```")[0].splitlines() == [

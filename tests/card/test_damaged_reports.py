@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from folder_reports import evaluation, sha256_of, write_conversion, write_training
+from folder_reports import evaluation, sha256_of, write_calibration, write_conversion, write_training
 from helpers import write_tiny_model
 
 from hf_nli.card.card import write_card
@@ -16,6 +16,7 @@ from hf_nli.settings.recipe import Recipe
 from hf_nli.training.train import train
 
 REPORTS = ("conversion_report.json", "training.json", "all_results.json", "evaluations.json")
+REPORTS += ("calibration_report.json",)
 OTHER_VALUES = (3, "x", [None], {"a": 1}, math.nan)
 SHAPES = (
     "{",
@@ -38,6 +39,7 @@ def folder(tmp_path):
     write_conversion(folder)
     write_training(folder)
     add_evaluation(folder, evaluation(folder))
+    write_calibration(folder)
     return folder
 
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 import pytest
 
 import hf_nli
-from hf_nli.cli.parser import nearest
+from hf_nli.cli.parser import FlagParser, nearest
 from hf_nli.cli.quickstart import quickstart
 from hf_nli.cli.reproduce import reproduce
 from hf_nli.cli.run import COMMANDS, main
@@ -73,6 +73,19 @@ REFUSED = {
         ["tr\n\x1b[1main\udcff"],
         r"hf-nli: error: unknown command tr\n\x1b[1main\udcff; ",
     ),
+    "no second run": (
+        ["compare", "a"],
+        "hf-nli compare: error: the following arguments are required: RUN_B",
+    ),
+    "no run, and a mistyped flag": (
+        ["compare", "--output_dri", "o"],
+        "hf-nli compare: error: unknown flag --output_dri; the nearest is --output_dir",
+    ),
+    "a third run": (
+        ["compare", "a", "b", "--seed", "1", "c"],
+        "hf-nli compare: error: 'c' belongs to no flag; ",
+    ),
+    "an empty run": (["compare", "a", " "], "hf-nli compare: error: RUN_B is empty; give a value\n"),
     "nowhere to push to": ([*TRAIN, "--push_to_hub"], "hf-nli train: error: --push_to_hub needs --hub_model_id"),
 }
 
@@ -121,6 +134,12 @@ def test_help_is_a_command_too(command, capsys):
     assert texts[0] == texts[1] and (command or "hf-nli COMMAND") in texts[0]
 
 
+@pytest.mark.parametrize("words", ["a b --seed 1", "a --seed=1 b", "--seed 1 a b", "--seed 1 -- a b"])
+def test_what_needs_no_flag_may_be_anywhere(words):
+    arguments, _ = FlagParser(COMMANDS["compare"].settings, "hf-nli compare").parse(words.split())
+    assert (arguments.run_a, arguments.run_b, arguments.seed) == ("a", "b", 1)
+
+
 def test_help_has_the_defaults_of_the_recipe(capsys):
     for flags, rate in (["--recipe", "d2l"], "0.0001"), ([], "0.0002"):
         with pytest.raises(SystemExit) as end:
@@ -140,6 +159,8 @@ FUNCTIONS = {
     "convert": hf_nli.convert,
     "train": hf_nli.train,
     "evaluate": hf_nli.evaluate,
+    "calibrate": hf_nli.calibrate,
+    "compare": hf_nli.compare,
     "inspect": hf_nli.inspect_data,
     "predict": hf_nli.predict_file,
     "export": hf_nli.export,

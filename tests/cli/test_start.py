@@ -71,6 +71,7 @@ def places(tmp_path_factory, model, pairs) -> dict[str, str]:
 
 
 TRAIN = "train --model_name_or_path {model} --output_dir {out} --dataset "
+CALIBRATE = "calibrate --model_name_or_path {model} --output_dir {out} --split train --dataset "
 EVALUATE = "evaluate --model_name_or_path {model} --output_dir {out} --split train --dataset "
 PREDICT = "predict --model_name_or_path {model} --output_file {out}.jsonl --input_file "
 REFUSED = {
@@ -82,6 +83,12 @@ REFUSED = {
     EVALUATE + "{nothing}": "the file is empty",
     EVALUATE + "{damaged}": "damaged",
     "evaluate --model_name_or_path {damaged_model} --dataset {pairs} --output_dir {out}": "it isn't JSON",
+    CALIBRATE + "{columns}": "no column for the premise",
+    "calibrate --model_name_or_path {missing} --output_dir {out} --dataset {pairs}": "no such folder",
+    "compare {model} {missing}": "no eval_results.json",
+    "compare {missing} {model}": "no such folder",
+    "compare {model} {no_model} --dataset {pairs}": "no config.json",
+    "compare {model} {model} --dataset {missing_file}": "no such file or folder",
     "inspect --dataset {binary}": "NUL",
     "inspect --dataset {pairs} --model_name_or_path {missing}": "no such folder",
     PREDICT + "{missing_file}": "no such file or folder",

@@ -4,7 +4,7 @@ import pytest
 from transformers import BertConfig
 
 from hf_nli.core.errors import InputError
-from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, has_nli_labels, label_id, label_order, label_set
+from hf_nli.core.labels import LABELS, TWO_WAY_LABELS, label_id, label_order, label_set, nli_labels
 
 
 def test_label_order():
@@ -13,18 +13,32 @@ def test_label_order():
 
 
 @pytest.mark.parametrize(
+    "names, order",
+    [
+        (["entailment", "not_entailment"], [0, 1]),
+        (["NOT-ENTAILMENT", "Entailment"], [1, 0]),
+        (["neutral", "entails"], [1, 0]),  # SciTail's
+    ],
+)
+def test_two_way_models(names, order):
+    config = BertConfig(id2label=dict(enumerate(names)))
+    assert nli_labels(config) == TWO_WAY_LABELS and label_order(config) == order
+
+
+@pytest.mark.parametrize(
     "labels",
     [
         ["LABEL_0", "LABEL_1", "LABEL_2"],
         ["entailment", "neutral", "contradiction", "contradictory"],
-        ["entailment", "not_entailment"],
+        ["entailment", "neutral"],
+        ["entailment", "not_entailment", "not-entailment"],
         ["negative", "neutral", "positive"],
     ],
 )
 def test_other_labels(labels):
     config = BertConfig(id2label=dict(enumerate(labels)))
-    assert not has_nli_labels(config)
-    words = f"its {len(labels)} labels are {', '.join(labels)}; needs 3: entailment, neutral, contradiction"
+    assert nli_labels(config) is None
+    words = f"its {len(labels)} labels are {', '.join(labels)}; needs entailment, neutral, contradiction; or"
     with pytest.raises(InputError, match=words):
         label_order(config)
 

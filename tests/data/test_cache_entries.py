@@ -4,6 +4,7 @@ import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from helpers import tiny_tokenizer, write_tiny_model
 from huggingface_hub import constants
 from nli_files import EXPECTED, PAIRS, write_jsonl
@@ -30,6 +31,7 @@ def test_all_that_is_kept_is_told_and_cleared(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as archive:
         archive.write(tmp_path / "train.jsonl", "data/train.jsonl")
     table = prepare(str(tmp_path / "pairs.zip"))
+    pytest.importorskip("onnxscript")
     predictor = Predictor.from_pretrained(str(write_tiny_model(tmp_path / "model")), backend="onnx")
     predict_file(lambda: predictor, str(tmp_path / "train.jsonl"), tmp_path / "answers.csv")
     entries = cache_entries()

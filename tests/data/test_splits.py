@@ -37,11 +37,11 @@ def test_validation_comes_from_where_it_is_said_to(tmp_path):
         RunSources(other, None, OPTIONS).read(0)
 
 
-def test_two_way_data_are_not_trained_on(tmp_path):
+def test_two_way_data_need_a_two_way_model(tmp_path):
     two_way = write_jsonl(tmp_path / "two.jsonl", [dict(pair, label="not_entailment") for pair in PAIRS])
     other = write_jsonl(tmp_path / "three.jsonl", PAIRS)
-    for sources in ((two_way, None), (other, two_way)):
-        with pytest.raises(InputError, match="two.jsonl: its labels are entailment, not_entailment; .* evaluated"):
+    for sources in ((two_way, None), (other, two_way), ([other, two_way], None)):
+        with pytest.raises(InputError, match="two.jsonl: its labels are entailment, not_entailment; .* two_way"):
             RunSources(*sources, OPTIONS).read(0)
 
 

@@ -78,10 +78,23 @@ def flags(model, pairs, tmp_path):
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
-@pytest.mark.parametrize("precision, processes, kills", [("no", 1, 8), ("bf16", 1, 6), ("no", 2, 6)])
-def test_killed_at_random_moments_and_resumed_it_ends_the_same(precision, processes, kills, flags, tmp_path):
-    """Weights and log are equal to the byte; kills come while checkpoints are written, too."""
+@pytest.mark.parametrize(
+    "precision, processes, kills, mixed", [("no", 1, 8, False), ("bf16", 1, 6, True), ("no", 2, 6, True)]
+)
+def test_killed_at_random_moments_and_resumed_it_ends_the_same(
+    precision, processes, kills, mixed, pairs, flags, tmp_path
+):
+    """Weights and log are equal to the byte; kills come while checkpoints are written, too.
+
+    In a mixture one epoch has as many pairs as the data set alone.
+    """
     flags = [*flags, "--mixed_precision", precision]
+    if mixed:
+        halves = [f"{tmp_path}/{name}.jsonl" for name in "ab"]
+        lines = Path(pairs).read_text().splitlines(keepends=True)
+        for half, path in enumerate(halves):
+            Path(path).write_text("".join(lines[half::2]))
+        flags += ["--dataset", *halves, "--mixing_weights", "1", "2"]
     plain = Training(tmp_path / "plain.txt", [*flags, "--output_dir", str(tmp_path / "plain")], processes)
     assert plain.wait(120) == [0] * processes, (tmp_path / "plain.txt").read_text()
 

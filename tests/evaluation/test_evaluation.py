@@ -61,6 +61,11 @@ def test_results_against_plain_transformers(model, source, expected, tmp_path):
     gold, predicted = torch.tensor([0, 1, 2, 1]), expected.argmax(1)
     assert results.accuracy == pytest.approx((gold == predicted).double().mean().item())
     assert results.loss == pytest.approx(torch.nn.functional.cross_entropy(expected, gold).item(), abs=1e-5)
+    probabilities = expected.double().softmax(1)
+    squares = (probabilities - torch.eye(3)[gold]).square().sum(1)
+    assert results.brier_score == pytest.approx(squares.mean().item(), abs=1e-5)
+    gaps = (probabilities.amax(1) - (gold == predicted).double()).abs()  # fewer pairs than bins: each is one
+    assert results.expected_calibration_error == pytest.approx(gaps.mean().item(), abs=1e-5)
     assert (results.examples, results.dropped, results.baselines) == (4, 1, {"majority": 0.5})
     matrix = torch.zeros(3, 3, dtype=torch.int)
     for row, column in zip(gold, predicted, strict=True):

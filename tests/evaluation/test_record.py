@@ -72,6 +72,15 @@ def test_a_split_that_nothing_names(folder):
     assert "split" not in record and "None" not in record["picture"] and "train" not in record["picture"]
 
 
+def test_a_record_of_an_earlier_version(folder):
+    """It lacks the figures of confidence, and is kept as it is."""
+    add_evaluation(folder, evaluation(folder))
+    (old,) = records(folder)
+    assert "brier_score" not in old and "expected_calibration_error" not in old
+    add_evaluation(folder, evaluation(folder, split="validation", brier_score=0.5, expected_calibration_error=0.25))
+    assert records(folder)[0] == old and records(folder)[1]["brier_score"] == 0.5
+
+
 def test_evaluations_of_other_weights_go(folder, caplog):
     add_evaluation(folder, evaluation(folder))
     (old,) = records(folder)
@@ -113,7 +122,11 @@ def test_evaluate_keeps_both_lengths_in_record_and_card(folder, tmp_path):
     assert [each["max_seq_length"] for each in records(folder)] == [32, 5]
     card = (folder / "README.md").read_text()
     for each in records(folder):
-        assert f"Accuracy {each['accuracy']:.4f}, loss {each['loss']:.4f} on 144 pairs" in card
+        error, brier = each["expected_calibration_error"], each["brier_score"]
+        assert (
+            f"Accuracy {each['accuracy']:.4f}, loss {each['loss']:.4f}, expected calibration error {error:.4f}, "
+            f"Brier score {brier:.4f}, macro F1 {each['macro_f1']:.4f} on 144 pairs" in card
+        )
         assert f"up to {each['max_seq_length']} tokens a pair (longest_first), float32, text raw" in card
         assert each["picture"] in card
     results = ModelCard.load(folder / "README.md").data.eval_results

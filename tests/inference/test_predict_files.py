@@ -427,6 +427,22 @@ def test_a_bad_line_of_standard_input(folder):
     assert taken.returncode == 2 and "a column named neutral already" in taken.stderr
 
 
+def test_columns_of_other_names(folder):
+    """ANLI's in standard input, e-SNLI's letter case; which of two is meant isn't guessed."""
+    rows = [
+        {"context": GOOD["premise"], "hypothesis": GOOD["hypothesis"]},
+        {"Sentence1": GOOD["premise"], "Sentence2": GOOD["hypothesis"]},
+        GOOD,
+    ]
+    done = run(folder, "--input_file", "-", input="".join(json.dumps(row) + "\n" for row in rows))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [{name: answer[name] for name in ANSWERS} for answer in answers] == [
+        {name: answers[2][name] for name in ANSWERS}
+    ] * 3
+    done = run(folder, "--input_file", "-", input=json.dumps({"text": "a", "sentence_A": "b", "sentence_B": "c"}))
+    assert done.returncode == 2 and "line 1: the premise is None, not a text" in done.stderr
+
+
 def test_a_broken_pipe_ends_quietly(folder, tmp_path):
     source = many_rows(tmp_path / "rows.csv", 3 * WINDOW)
     line = " ".join(command(folder, "--input_file", source)) + " 2> errors | head -n 1"

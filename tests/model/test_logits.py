@@ -13,10 +13,10 @@ from hf_nli.evaluation.evaluate import evaluate
 from hf_nli.inference.export_check import check_batches, compare
 from hf_nli.inference.predictor import predict
 from hf_nli.model.load import load_model
-from hf_nli.model.metrics import NLIMetric
 from hf_nli.model.score import check_logits, score
 from hf_nli.settings.options import RunOptions
 from hf_nli.settings.recipe import Recipe
+from hf_nli.training.metric import NLIMetric
 from hf_nli.training.train import train
 
 

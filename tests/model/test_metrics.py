@@ -8,8 +8,9 @@ import torch
 
 from hf_nli.core.labels import LABELS
 from hf_nli.model.evaluations import Evaluation
-from hf_nli.model.metrics import NLIMetric, Scores
+from hf_nli.model.metrics import Scores
 from hf_nli.model.score import score
+from hf_nli.training.metric import NLIMetric
 
 
 def test_hand_worked_case():
@@ -50,11 +51,20 @@ def test_all_scores_of_logits():
     assert scores.per_label["entailment"] == {"precision": 1, "recall": 1, "f1": 1, "support": 1}
 
 
+def test_figures_of_confidence():
+    """Twice a confidence of 3/5, once right: one bin, 3/5 from 1/2, and squares of 6/25 and 26/25."""
+    scores = score(torch.tensor([[math.log(3), 0, 0]] * 2), torch.tensor([0, 1]))
+    assert scores.expected_calibration_error == pytest.approx(3 / 5 - 1 / 2)
+    assert scores.brier_score == pytest.approx((6 / 25 + 26 / 25) / 2)
+
+
 def test_a_metric_is_a_field():
     """What is registered is computed, reported and shown, with nothing said of it anywhere else."""
     scores = score(torch.eye(3), torch.tensor([0, 1, 2]))
     names = [field.name for field in dataclasses.fields(Scores)]
     assert list(vars(scores)) == names and set(names) <= {field.name for field in dataclasses.fields(Evaluation)}
-    assert scores.figures == {"accuracy": 1.0, "loss": scores.loss}
+    confidence = {"loss": scores.loss, "expected calibration error": scores.expected_calibration_error}
+    assert scores.figures == {"accuracy": 1.0} | confidence | {"Brier score": scores.brier_score, "macro F1": 1.0}
     by_predictions = NLIMetric().compute(predictions=[0, 1, 2], references=[0, 1, 2])
-    assert by_predictions == {name: value for name, value in vars(scores).items() if name != "loss"}
+    others = ("loss", "expected_calibration_error", "brier_score")
+    assert by_predictions == {name: value for name, value in vars(scores).items() if name not in others}

@@ -3,7 +3,15 @@
 import json
 
 import pytest
-from folder_reports import CONVERSION, EPOCHS, evaluation, sha256_of, write_conversion, write_training
+from folder_reports import (
+    CONVERSION,
+    EPOCHS,
+    evaluation,
+    sha256_of,
+    write_calibration,
+    write_conversion,
+    write_training,
+)
 from helpers import write_tiny_model
 
 from hf_nli.evaluation.record import add_evaluation
@@ -64,6 +72,34 @@ def test_a_conversion_before_two_trainings(folder, caplog):
     write_conversion(folder, model_sha256=OTHER)
     write_training(folder, base_model_sha256="e" * 64, base=first, model_sha256="d" * 64)
     assert read_reports(folder).conversion is None  # the chain is of other weights
+
+
+def test_calibrations_after_a_training(folder, caplog):
+    """What is known of the weights before two calibrations is true of these; what those score isn't."""
+    first = {"base_model_sha256": OTHER, "model_sha256": "e" * 64}
+    write_calibration(folder, base_model_sha256="e" * 64, base=first)
+    write_training(folder, model_sha256=OTHER)
+    write_conversion(folder, model_sha256="0" * 64)
+    reports = read_reports(folder)
+    assert reports.files == ALL | {"calibration_report.json"} and not caplog.text
+    assert reports.calibration["temperature"] == 1.5 and reports.training and reports.conversion and reports.epochs
+    add_evaluation(folder, evaluation(folder))
+    records = json.loads((folder / "evaluations.json").read_text())
+    (folder / "evaluations.json").write_text(json.dumps([records[0] | {"model_sha256": OTHER}]))
+    assert read_reports(folder).evaluations == []
+    write_calibration(folder, base_model_sha256="e" * 64)  # of which weights those are is not known
+    assert read_reports(folder).files == {"calibration_report.json"}
+    write_calibration(folder, base_model_sha256=OTHER, model_sha256="d" * 64)
+    assert not read_reports(folder).files and "calibration_report.json is left out: it is about" in caplog.text
+
+
+def test_a_conversion_before_a_calibration_before_a_training(folder, caplog):
+    calibration = {"base_model_sha256": OTHER, "model_sha256": "0" * 64}
+    write_training(folder, base_calibration=calibration)
+    write_conversion(folder, model_sha256=OTHER)
+    assert read_reports(folder).conversion and not caplog.text
+    write_training(folder)
+    assert read_reports(folder).conversion is None
 
 
 def test_damaged_records(folder, caplog):

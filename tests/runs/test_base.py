@@ -84,13 +84,12 @@ def test_a_model_on_the_hub(base, hub):
         assert there.training == training
 
 
-def test_arguments_that_are_not_defaults(tmp_path):
-    assert changed_arguments(DataOptions(), None, None, None) == {}
+def test_arguments_that_are_not_defaults():
+    assert changed_arguments(DataOptions(), max_train_samples=None, revision=None) == {}
     options = DataOptions(text="parse", premise_column="a")
-    assert changed_arguments(options, str(tmp_path / "dev.jsonl"), 20, "v1") == {
-        "validation_dataset": "dev.jsonl",
+    assert changed_arguments(options, max_train_samples=20, mixing_weights=[2, 1], revision=None) == {
         "max_train_samples": 20,
-        "revision": "v1",
+        "mixing_weights": [2, 1],
         "text": "parse",
         "premise_column": "a",
     }

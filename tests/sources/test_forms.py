@@ -61,11 +61,53 @@ def test_quoted_fields(rows, compressed):
 
 
 @settings(max_examples=30, deadline=None)
-@given(rows=rows_of(LINE), compressed=st.booleans())
+@given(rows=rows_of(LINE.filter(lambda text: '""' not in text)), compressed=st.booleans())
 @pytest.mark.parametrize("suffix", [".tsv", ".txt"])
 def test_fields_between_tabs(suffix, rows, compressed):
     lines = read_back(lambda file, rows: write_csv(file, rows, **TABS), suffix, rows, compressed)
     assert lines == list(range(2, len(rows) + 2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(before=rows_of(LINE.filter(lambda text: '"' not in text), 0), rows=rows_of(FIELD), compressed=st.booleans())
+def test_quoted_fields_between_tabs(before, rows, compressed):
+    """The first text with a quotation mark tells that they are quoted, and the lines are those of the file."""
+    rows = [*before, {"premise": 'A man says "hi".', "label": "neutral", "other": ""}, *rows]
+    lines = read_back(lambda file, rows: write_csv(file, rows, delimiter="\t"), ".tsv", rows, compressed)
+    taken = [sum(text.count("\n") for text in row.values()) + 1 for row in rows]
+    assert lines == [2 + sum(taken[:number]) for number in range(len(rows))]
+
+
+@pytest.mark.parametrize(
+    "suffix, fields",
+    [
+        (".tsv", ['"Go," he said.', '"a ""b"""']),  # the first one says that the file isn't quoted
+        (".tsv", ['"Go."', '"a ""b"""']),
+        (".tsv", ['say "', '""']),
+        (".txt", ['"a ""b"""', "c"]),  # the Stanford release never is
+    ],
+)
+def test_quotation_marks_that_belong_to_the_texts(suffix, fields, tmp_path):
+    file = tmp_path / f"rows{suffix}"
+    file.write_text("premise\n" + "".join(f"{field}\n" for field in fields))
+    assert [record for _, record in FORMS[suffix].records(file, None, "strict")] == [
+        {"premise": field} for field in fields
+    ]
+
+
+def test_what_is_wrong_in_quoted_fields_between_tabs(tmp_path):
+    file = tmp_path / "rows.tsv"
+    file.write_text('premise\tlabel\na\tb\n"say ""a"""\tb\n"c\nd"\te\n"f" g\th\ni\tj\tk\n')
+    read = list(FORMS[".tsv"].records(file, None, "strict"))
+    assert read[:3] == [
+        (2, {"premise": "a", "label": "b"}),
+        (3, {"premise": 'say "a"', "label": "b"}),
+        (4, {"premise": "c\nd", "label": "e"}),
+    ]
+    assert [(line, str(problem).partition(";")[0]) for line, problem in read[3:]] == [
+        (6, "text follows a closing quotation mark"),
+        (7, "3 fields, the header has 2"),
+    ]
 
 
 @settings(max_examples=10, deadline=None)

@@ -183,8 +183,8 @@ def test_accumulation_takes_the_steps_of_the_larger_batch(model, pairs, tmp_path
         torch.testing.assert_close(states[1][name], tensor, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_two_processes_take_the_steps_of_one(accumulation, pairs, tmp_path):
+@pytest.mark.parametrize("accumulation, mixed", [(1, False), (2, False), (1, True)])
+def test_two_processes_take_the_steps_of_one(accumulation, mixed, pairs, tmp_path):
     """Without dropout: the same pairs in the same order; 143 pairs divide by neither batch, processes nor parts."""
     plain = write_tiny_model(tmp_path / "plain", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     flags = [
@@ -198,6 +198,9 @@ def test_two_processes_take_the_steps_of_one(accumulation, pairs, tmp_path):
         "1e-2",
     ]
     flags += ["--max_train_samples", 143, "--max_train_steps", 12, "--mixed_precision", "no"]
+    if mixed:  # 71 and 73 pairs
+        flags += ["--dataset", pairs, write_pairs(tmp_path / "other.jsonl"), "--max_train_samples", 72]
+        flags += ["--mixing_weights", 71, 72]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     logs, states = [], []
     for processes in (1, 2):
