@@ -99,7 +99,9 @@ class FlagParser(ArgumentParser):
             self._refuse(unknown[0])
         for action in self.known:
             value = getattr(given, action.dest, None)
-            if isinstance(value, str) and not value.strip() and value != action.default and action.dest not in _TEXTS:
+            words = value if isinstance(value, list) else [value]
+            empty = any(isinstance(word, str) and not word.strip() for word in words)
+            if empty and value != action.default and action.dest not in _TEXTS:
                 if not action.option_strings:
                     self.error(f"{action.metavar} is empty; give a value")
                 self.error(f"{action.option_strings[0]} is empty; give a value, or leave the flag out")

@@ -161,7 +161,7 @@ def test_threads_change_nothing_at_all(folder):
 class Words:
     """A backend that looks for words: entailment where the premise has one, contradiction where it has the other."""
 
-    workers, tokens = 2, 64
+    labels, workers, tokens = LABELS, 2, 64
 
     def __init__(self, tokenizer, entails="runs", contradicts="sleeps", largest=10**9):
         self.ids = [tokenizer.convert_tokens_to_ids(word) for word in (entails, contradicts)]
