@@ -37,7 +37,7 @@ SUMMARY = """
 The test accuracy is that of epoch {best_epoch} of {epochs}, the best on validation; the book's is its last epoch's.
   {folder}/converted  the checkpoint as a Hugging Face model, at most {difference:.1e} from d2l's function
   {folder}/model      that model, fine-tuned; README.md is its card
-  {folder}/scores     eval_results.json, predictions.jsonl and confusion_matrix.png of the test pairs
+  {folder}/scores     report.html, eval_results.json, predictions.jsonl and pictures of the test pairs
 To publish it: hf-nli push --model_name_or_path {folder}/model --repo_id USER/NAME"""
 
 

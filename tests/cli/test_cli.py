@@ -62,6 +62,10 @@ def test_convert_train_evaluate(checkpoint, pairs, tmp_path, capfd, caplog):
         "confusion_matrix.png",
         "eval_results.json",
         "predictions.jsonl",
+        "reliability.png",
+        "report.html",
+        "report.md",
+        "risk_coverage.png",
     }
 
 
@@ -137,7 +141,7 @@ BAD_INPUT = {
     "undecodable": (["predict", "--model_name_or_path", "{model}", "--premise", os.fsdecode(b"a \xff"), "--hypothesis",
                      "b"], "half of a surrogate pair"),
     "two-way training": (["train", "--model_name_or_path", "{model}", "--dataset", "{two_way}", "--output_dir",
-                          "{out}"], "with --labels two_way"),
+                          "{out}"], "give --labels two_way"),
     "label names": (["evaluate", "--model_name_or_path", "{model}", "--dataset", "{pairs}", "--output_dir", "{out}",
                      "--label_names", "yes", "no"], "--label_names: 'yes'"),
     "no column": (["inspect", "--dataset", "{pairs}", "--output_dir", "{out}", "--premise_column", "context"],
