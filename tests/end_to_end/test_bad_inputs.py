@@ -75,7 +75,7 @@ def test_input(row, run, template, tmp_path):
             row.make(folder)
         before = tree(folder)
         settings = {"limit": row.limit, "output": row.output, "signal": row.signal, "file_size": row.file_size}
-        argv = shlex.split(row.command.replace("{here}", str(folder)))
+        argv = [word.replace("{here}", str(folder)) for word in row.argv]
         ended = run(Call(argv, folder, row.environment, row.stdin, gone=row.gone, **settings))
         check(row, ended, folder, before, tree(folder))
 

@@ -94,7 +94,8 @@ def test_killed_at_random_moments_and_resumed_it_ends_the_same(
         lines = Path(pairs).read_text().splitlines(keepends=True)
         for half, path in enumerate(halves):
             Path(path).write_text("".join(lines[half::2]))
-        flags += ["--dataset", *halves, "--mixing_weights", "1", "2"]
+        flags[flags.index("--dataset") + 1 : flags.index("--dataset") + 2] = halves
+        flags += ["--mixing_weights", "1", "2"]
     plain = Training(tmp_path / "plain.txt", [*flags, "--output_dir", str(tmp_path / "plain")], processes)
     assert plain.wait(120) == [0] * processes, (tmp_path / "plain.txt").read_text()
 

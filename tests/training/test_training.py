@@ -191,7 +191,7 @@ def test_two_processes_take_the_steps_of_one(accumulation, mixed, pairs, tmp_pat
         "--model_name_or_path",
         plain,
         "--dataset",
-        pairs,
+        *([pairs, write_pairs(tmp_path / "other.jsonl")] if mixed else [pairs]),
         "--validation_dataset",
         pairs,
         "--learning_rate",
@@ -199,8 +199,7 @@ def test_two_processes_take_the_steps_of_one(accumulation, mixed, pairs, tmp_pat
     ]
     flags += ["--max_train_samples", 143, "--max_train_steps", 12, "--mixed_precision", "no"]
     if mixed:  # 71 and 73 pairs
-        flags += ["--dataset", pairs, write_pairs(tmp_path / "other.jsonl"), "--max_train_samples", 72]
-        flags += ["--mixing_weights", 71, 72]
+        flags += ["--max_train_samples", 72, "--mixing_weights", 71, 72]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     logs, states = [], []
     for processes in (1, 2):

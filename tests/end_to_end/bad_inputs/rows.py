@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -87,6 +89,12 @@ class Row:
     mount: tuple[str, str] | None = None
     sealed: str | None = None
     gone: bool = False
+
+    @property
+    def argv(self) -> list[str]:
+        """The words of the command; of two --dataset the row's own, as a flag that is repeated adds to what it has."""
+        twice = self.command.count(" --dataset ") == 2
+        return shlex.split(re.sub(r" --dataset \S+", "", self.command, count=1) if twice else self.command)
 
 
 def refused(name: str, command: str, *words: str, **settings: Any) -> Row:
