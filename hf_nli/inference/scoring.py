@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Barrier
 
 import numpy
 import torch
@@ -102,11 +103,17 @@ class Scorer:
     def _pool(self) -> ThreadPoolExecutor:
         """Threads that compute a batch each, with one thread of PyTorch's each if there are several."""
         workers, threads = self._backend.workers, torch.get_num_threads()
-        pool = ThreadPoolExecutor(workers, "hf_nli", torch.set_num_threads, (max(1, threads // workers),))
-        for future in [pool.submit(int) for _ in range(workers)]:
-            future.result()
+        pool = ThreadPoolExecutor(workers, "hf_nli", _keep_to, (max(1, threads // workers),))
+        all_there = Barrier(workers)  # a thread that is idle would be given the next task, and the last one start later
+        list(pool.map(lambda _: all_there.wait(), range(workers)))
         torch.set_num_threads(threads)  # PyTorch takes what a thread sets for the default of threads to come, too
         return pool
+
+
+def _keep_to(threads: int) -> None:
+    """Sets the threads that PyTorch takes for the work of this one."""
+    torch.set_num_threads(threads)
+    torch.get_num_threads()  # a thread takes the default, as it is by then, when it is first looked at: it is this now
 
 
 def _cancel(futures: Sequence[Future[Logits]]) -> None:

@@ -158,6 +158,24 @@ def test_threads_change_nothing_at_all(folder):
     assert found[0] == found[1] == found[2]
 
 
+def test_batches_share_the_threads_out():
+    """Each of two batches at once has a half of PyTorch's threads, and what asked for them keeps them all."""
+
+    class Counting(Words):
+        def __call__(self, inputs):
+            threads.add(torch.get_num_threads())
+            return super().__call__(inputs)
+
+    tokenizer, threads, before = tiny_tokenizer(), set(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        scorer = Scorer(Counting(tokenizer), tokenizer, 32, tokens_per_batch=1)
+        scorer.score(scorer.encode(PAIRS))
+        assert threads == {2} and torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
 class Words:
     """A backend that looks for words: entailment where the premise has one, contradiction where it has the other."""
 
