@@ -104,7 +104,7 @@ class Scorer:
         """Threads that compute a batch each, with one thread of PyTorch's each if there are several."""
         workers, threads = self._backend.workers, torch.get_num_threads()
         pool = ThreadPoolExecutor(workers, "hf_nli", _keep_to, (max(1, threads // workers),))
-        all_there = Barrier(workers)  # a thread that is idle would be given the next task, and the last one start later
+        all_there = Barrier(workers)  # else one that is idle by then gets the next task, and the last one starts later
         list(pool.map(lambda _: all_there.wait(), range(workers)))
         torch.set_num_threads(threads)  # PyTorch takes what a thread sets for the default of threads to come, too
         return pool
